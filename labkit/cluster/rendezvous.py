@@ -1,0 +1,235 @@
+"""How peers find and trust each other: a listener a worker, a mesh of links a run.
+
+    client   --- Dask --->  every worker: open a listener          (once a world)
+    client   --- Dask --->  peer i: addresses, rank, the run's secret
+    peer i   --- hello ---> every peer j < i     HMAC(secret, i -> j, nonce)
+    peer j   --- reply ---> peer i               HMAC(secret, j -> i, nonce)
+
+The secret is fresh for each run and travels on the Dask cluster's own
+connections; links use TLS where those do. A stranger without the secret is
+closed after 66 bytes, whatever he sends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import hmac
+import secrets
+import select
+import socket
+import struct
+import threading
+import time
+
+from labkit.cluster.link import Link, TlsLink
+from labkit.errors import ClusterError
+
+HELLO = struct.Struct("<HII24s32s")     # magic, from, to, nonce, HMAC-SHA256
+MAGIC = 0x1ab5
+BACKLOG = 512
+
+_hubs = {}
+
+
+class Hub:
+    """One world's listener in a worker process."""
+
+    def __init__(self, host, security):
+        self.listener = socket.create_server((host, 0), backlog=BACKLOG,
+                                             family=_family(host))
+        self.listener.setblocking(False)
+        self.address = self.listener.getsockname()[:2]
+        self.tls = security
+        self.peer = None                 # the peer that runs here now
+        self.lock = threading.Lock()
+
+    def close(self):
+        self.listener.close()
+        if self.peer is not None:
+            self.peer.interrupt()
+
+
+def open_hub(world_id, dask_worker):
+    """Open this worker's listener, and return what the client must know about the worker."""
+    host = dask_worker.address.rpartition("://")[2].rpartition(":")[0].strip("[]")
+    tls = dask_worker.security if dask_worker.address.startswith("tls://") else None
+    if world_id not in _hubs:
+        _hubs[world_id] = Hub(host, tls)
+    import os
+    import platform
+
+    import labkit
+    return {"listens": _hubs[world_id].address, "pid": os.getpid(), "host": platform.node(),
+            "labkit": labkit.__version__, "python": platform.python_version()}
+
+
+def close_hub(world_id):
+    """Close this worker's listener, and the links of a peer that still runs."""
+    hub = _hubs.pop(world_id, None)
+    if hub is not None:
+        hub.close()
+
+
+def interrupt_peer(world_id):
+    """Make a peer that waits in this worker stop waiting."""
+    hub = _hubs.get(world_id)
+    if hub is not None and hub.peer is not None:
+        hub.peer.interrupt()
+
+
+def hub_of(world_id):
+    """Return the world's hub in this worker process."""
+    return _hubs[world_id]
+
+
+def connect_all(hub, rank, addresses, secret, deliver, deadline):
+    """Connect to every other peer of the run.
+
+    Parameters
+    ----------
+    hub : Hub
+    rank : int
+    addresses : list of (host, port)
+        Every peer's listener, by rank.
+    secret : bytes
+        The run's.
+    deliver : callable
+        Where links hand their messages.
+    deadline : float
+        On `time.monotonic`'s clock.
+
+    Returns
+    -------
+    dict of int to Link
+
+    Raises
+    ------
+    ClusterError
+        If a peer cannot be reached, or has not connected, in time.
+    """
+    socks = {}
+    try:
+        # First all hellos, then all answers: nobody waits for a peer that waits in turn.
+        for other in range(rank):
+            socks[other], nonce = _say_hello(hub, rank, other, addresses[other], secret, deadline)
+            socks[other] = (socks[other], nonce)
+        accepted = _accept(hub, rank, set(range(rank + 1, len(addresses))), secret, deadline)
+        for other, (sock, nonce) in socks.items():
+            _check_reply(sock, rank, other, nonce, secret, deadline)
+            socks[other] = sock
+        socks.update(accepted)
+    except BaseException:
+        for entry in socks.values():
+            (entry[0] if isinstance(entry, tuple) else entry).close()
+        raise
+    kind = TlsLink if hub.tls else Link
+    return {other: kind(sock, other, deliver) for other, sock in sorted(socks.items())}
+
+
+def _say_hello(hub, rank, other, address, secret, deadline):
+    try:
+        sock = socket.create_connection(address, timeout=max(0.1, deadline - time.monotonic()))
+        if hub.tls:
+            args = hub.tls.get_connection_args("worker")
+            sock = args["ssl_context"].wrap_socket(sock)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        nonce = secrets.token_bytes(24)
+        sock.sendall(_hello(secret, rank, other, nonce))
+    except OSError as error:
+        raise _unreachable(rank, other, error) from error
+    return sock, nonce
+
+
+def _accept(hub, rank, awaited, secret, deadline):
+    """Accept the connections of `awaited` peers; close those of anyone else."""
+    accepted, strangers = {}, {}
+    try:
+        while awaited:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise ClusterError(
+                    "Not all peers have connected.", where=f"peer {rank}",
+                    expected=f"a connection from peers {sorted(awaited)}",
+                    remedy="see whether their workers are busy or gone: world.client.processing()")
+            ready, _, _ = select.select([hub.listener, *strangers], [], [], min(left, 0.1))
+            for sock in ready:
+                if sock is hub.listener:
+                    with contextlib.suppress(OSError):
+                        strangers[_admit(hub)] = b""
+                    continue
+                hello = strangers.pop(sock)
+                try:
+                    hello += sock.recv(HELLO.size - len(hello)) or b"\0" * HELLO.size
+                except OSError:
+                    sock.close()
+                    continue
+                if len(hello) < HELLO.size:
+                    strangers[sock] = hello
+                elif (other := _check_hello(hello, rank, awaited, secret)) is None:
+                    sock.close()
+                else:
+                    nonce = HELLO.unpack(hello)[3]
+                    sock.settimeout(max(0.1, deadline - time.monotonic()))
+                    sock.sendall(_hello(secret, rank, other, nonce))
+                    accepted[other] = sock
+                    awaited.discard(other)
+    except BaseException:
+        for sock in accepted.values():
+            sock.close()
+        raise
+    finally:
+        for sock in strangers:
+            sock.close()
+    return accepted
+
+
+def _admit(hub):
+    sock, _ = hub.listener.accept()
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if hub.tls:
+        sock.settimeout(5)           # bounds what a stranger's handshake can cost
+        context = hub.tls.get_listen_args("worker")["ssl_context"]
+        sock = context.wrap_socket(sock, server_side=True)
+    sock.settimeout(1)
+    return sock
+
+
+def _hello(secret, source, to, nonce):
+    return HELLO.pack(MAGIC, source, to, nonce, _token(secret, source, to, nonce))
+
+
+def _token(secret, source, to, nonce):
+    return hmac.digest(secret, struct.pack("<II24s", source, to, nonce), hashlib.sha256)
+
+
+def _check_hello(hello, rank, awaited, secret):
+    """Return the rank that a valid hello comes from, None for a stranger's."""
+    magic, source, to, nonce, token = HELLO.unpack(hello[:HELLO.size])
+    valid = hmac.compare_digest(token, _token(secret, source, to, nonce))
+    return source if valid and magic == MAGIC and to == rank and source in awaited else None
+
+
+def _check_reply(sock, rank, other, nonce, secret, deadline):
+    sock.settimeout(max(0.1, deadline - time.monotonic()))
+    reply = b""
+    try:
+        while len(reply) < HELLO.size:
+            more = sock.recv(HELLO.size - len(reply))
+            if not more:
+                raise ConnectionError("closed during the handshake")
+            reply += more
+    except OSError as error:
+        raise _unreachable(rank, other, error) from error
+    if not hmac.compare_digest(reply, _hello(secret, other, rank, nonce)):
+        raise _unreachable(rank, other, "it does not know the run's secret")
+
+
+def _unreachable(rank, other, error):
+    return ClusterError(f"Peer {rank} cannot connect to peer {other}.", got=error,
+                        remedy="workers must reach each other's hosts on any port; see whether "
+                               "a firewall is between them or the worker is gone")
+
+
+def _family(host):
+    return socket.AF_INET6 if ":" in host else socket.AF_INET

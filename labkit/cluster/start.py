@@ -1,0 +1,98 @@
+"""Start a LocalCluster, or connect to a cluster that runs already.
+
+    workers=4                   four new processes on this machine, ended with the block
+    "tcp://host:8786"           any Dask cluster: by hand, Kubernetes, Slurm, SSH, cloud
+    LABKIT_SCHEDULER=tcp://...  the same, for every lesson, without changing one
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import tempfile
+
+import dask
+from distributed import Client, LocalCluster
+
+from labkit.errors import ClusterError, ConfigurationError
+
+SETTINGS = {
+    "distributed.scheduler.no-workers-timeout": "30s",
+    # The memory manager would drop replicas and move shards away from their peers.
+    "distributed.scheduler.active-memory-manager.start": False,
+    "distributed.comm.timeouts.tcp": "11s",
+    "distributed.worker.preload": ["labkit.cluster.preload"],
+    "distributed.worker.multiprocessing-method": "spawn",
+}
+START_S = 60
+LOOPBACK = "127.0.0.1"
+
+
+def start_local(workers, stack, memory_limit, security):
+    """Start `workers` processes on this machine; `stack` ends them.
+
+    Returns
+    -------
+    Client
+    """
+    scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="labkit-"))
+    # Workers read the settings at their start and at every restart, the scheduler now.
+    stack.enter_context(dask.config.set(SETTINGS))
+    cluster = stack.enter_context(LocalCluster(
+        n_workers=workers, threads_per_worker=1, processes=True, host=LOOPBACK,
+        dashboard_address=f"{LOOPBACK}:0", memory_limit=memory_limit, security=security,
+        local_directory=scratch, silence_logs="ERROR"))
+    client = stack.enter_context(Client(cluster, timeout=START_S, set_as_default=False))
+    _wait_for_workers(client, workers)
+    return client
+
+
+def connect(address, stack, security):
+    """Connect to the scheduler at `address`; `stack` disconnects, and ends nothing.
+
+    Raises
+    ------
+    ClusterError
+        If no scheduler answers there.
+    """
+    try:
+        client = Client(address, timeout=10, security=security, set_as_default=False)
+    except (OSError, TimeoutError, asyncio.TimeoutError) as error:
+        raise ClusterError(
+            "No Dask scheduler answers.", where=address, got=str(error),
+            expected="a running `dask scheduler`",
+            remedy="start one, or unset LABKIT_SCHEDULER to use this machine") from error
+    except ValueError as error:
+        raise ConfigurationError("This is not a scheduler's address.", got=repr(address),
+                                 expected='something like "tcp://host:8786"') from error
+    return stack.enter_context(client)
+
+
+def resolve(workers_or_address, workers):
+    """Return `(workers or None, address or None)` from what `labkit.cluster` was given."""
+    if isinstance(workers_or_address, str):
+        return workers, workers_or_address
+    if workers_or_address is not None:
+        if workers is not None:
+            raise ConfigurationError("The number of workers was given twice.",
+                                     got=f"{workers_or_address} and workers={workers}")
+        workers = workers_or_address
+    return workers, os.environ.get("LABKIT_SCHEDULER") or None
+
+
+def default_workers():
+    """Return how many workers to start when nobody says: one a core, from 2 to 4."""
+    with contextlib.suppress(AttributeError):
+        return min(4, max(2, len(os.sched_getaffinity(0))))
+    return min(4, max(2, os.cpu_count() or 2))
+
+
+def _wait_for_workers(client, workers):
+    try:
+        client.wait_for_workers(workers, timeout=START_S)
+    except (TimeoutError, asyncio.TimeoutError) as error:
+        raise ClusterError(
+            "The workers did not start in time.", expected=f"{workers} in {START_S} s",
+            got=len(client.scheduler_info(n_workers=-1)["workers"]),
+            remedy="run `python -m labkit doctor`") from error

@@ -1,0 +1,403 @@
+"""The client's side of the cluster world.
+
+    run   one pinned Dask task a peer, all started together; peers talk over their own links
+    map   one Dask task an item; Dask assigns, retries and recomputes them
+
+Dask starts the processes, places the data, introduces the peers and shows them
+on its dashboard; it does not carry their messages.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import threading
+import time
+from contextlib import ExitStack
+
+import cloudpickle
+from dask.sizeof import sizeof
+from distributed import Lock, as_completed, wait
+
+from labkit import sharding, wire
+from labkit.cluster import rendezvous, start
+from labkit.cluster.peer import Outcome, Placed, cause_of, run_peer
+from labkit.errors import (
+    ClusterError,
+    ConfigurationError,
+    DeadlineExceeded,
+    DeadlockError,
+    ProgramError,
+)
+from labkit.records import Event, Run, WorldInfo
+from labkit.serial import task_name
+from labkit.world import Shards, World, check_shards, check_workers
+
+LARGE = 1_000_000            # bytes from which a part goes straight to its worker
+GRACE_S = 5                  # for the other peers to report, once one has failed
+REPLACEMENT_S = 10           # for a worker that died to be replaced
+
+
+class ClusterWorld(World):
+    """Peers in Dask worker processes; made by `labkit.cluster`.
+
+    Parameters
+    ----------
+    workers_or_address : int or str, optional
+        How many worker processes to start here, or a running scheduler's address.
+        The environment variable LABKIT_SCHEDULER gives an address to all worlds
+        that are not given one.
+    workers : int, optional
+        How many peers. Default: every core from 2 to 4 here, every worker there.
+    deadline_s : float
+        A run or map that takes longer is stopped with an error.
+    memory_limit : str, float or None
+        Of each worker started here, as Dask takes it: "auto", "2GB", ...
+    security : bool or distributed.Security, optional
+        True starts a cluster whose connections all use TLS.
+
+    Raises
+    ------
+    ConfigurationError
+        For a number of workers below 1, or two of them.
+    ClusterError
+        If no scheduler answers, or it has fewer free workers than peers.
+    """
+
+    def __init__(self, workers_or_address=None, workers=None, *, deadline_s=120,
+                 memory_limit="auto", security=None):
+        workers, address = start.resolve(workers_or_address, workers)
+        if workers is not None:
+            check_workers(workers)
+        if not deadline_s > 0:
+            raise ConfigurationError("A deadline lies in the future.", got=deadline_s,
+                                     expected="seconds, more than 0", where="deadline_s=")
+        self.deadline_s = deadline_s
+        self._id = secrets.token_hex(8)
+        self._busy = threading.Lock()
+        self._stack = ExitStack()
+        self._gone = set()
+        self._workers = []               # addresses by rank
+        self._listens = {}               # worker address -> (host, port) of its listener
+        try:
+            if address is None:
+                workers = workers or start.default_workers()
+                self.client = start.start_local(workers, self._stack, memory_limit, security)
+            else:
+                self.client = start.connect(address, self._stack, security)
+            self._shared = address is not None
+            self._stack.callback(self._close_hubs)
+            self.client.subscribe_topic("all", self._on_event)
+            self._stack.callback(self.client.unsubscribe_topic, "all")
+            survey = self._survey()
+            super().__init__(workers if workers is not None else max(1, len(survey)))
+            self._choose(survey)
+        except BaseException:
+            self._stack.close()
+            raise
+
+    @property
+    def dashboard(self):
+        """The address of Dask's dashboard."""
+        return self.client.dashboard_link
+
+    def close(self):
+        """End what this world started; leave a cluster that was given by address running."""
+        self._stack.close()
+
+    def __exit__(self, *exc_info):
+        self.close()
+
+    def __repr__(self):
+        return f"<labkit.cluster: {self.workers} workers at {self.client.scheduler.address}>"
+
+    # ---- run
+
+    def run(self, program, *shards, record=True):
+        check_shards(shards, self.workers)
+        code = _pickled(program)
+        name = f"{task_name(program)}-{secrets.token_hex(4)}"
+        with self._exclusive():
+            self._choose(self._survey())
+            secret = secrets.token_bytes(32)
+            addresses = [self._listens[worker] for worker in self._workers]
+            futures = [
+                self.client.submit(
+                    run_peer, self._id, rank, addresses, secret, code, self.deadline_s, record,
+                    *[self._part(parts, rank) for parts in shards],
+                    key=(name, rank), workers=[worker], allow_other_workers=False, pure=False,
+                    retries=0)
+                for rank, worker in enumerate(self._workers)]
+            outcomes = self._outcomes(futures)
+        return self._record(outcomes)
+
+    def _outcomes(self, futures):
+        """Wait for all peers; return their outcomes, or raise what went wrong."""
+        deadline = time.monotonic() + self.deadline_s + GRACE_S
+        try:
+            while True:
+                with contextlib.suppress(TimeoutError):
+                    wait(futures, timeout=0.2)
+                    outcomes = self.client.gather(futures)
+                    break
+                lost = [rank for rank, worker in enumerate(self._workers) if worker in self._gone]
+                if lost:
+                    deadline = min(deadline, time.monotonic() + GRACE_S)
+                    alive = [f for r, f in enumerate(futures) if r not in lost]
+                    if all(f.done() for f in alive) or time.monotonic() > deadline:
+                        raise self._lost_error(lost)
+                if time.monotonic() > deadline:
+                    raise self._overdue_error(futures)
+        except BaseException:
+            self._stop_peers(futures)
+            raise
+        failed = [outcome for outcome in outcomes if outcome.error is not None]
+        if failed:
+            _raise_first(failed, self.deadline_s)
+        return outcomes
+
+    def _record(self, outcomes):
+        zero = min(outcome.start_s for outcome in outcomes)
+        events = [Event(kind, rank, start_s - zero, end_s - zero, *rest)
+                  for outcome in outcomes
+                  for kind, rank, start_s, end_s, *rest in outcome.events]
+        return Run(
+            results=[outcome.result for outcome in outcomes],
+            seconds=max(outcome.end_s for outcome in outcomes) - zero,
+            messages=sum(outcome.messages for outcome in outcomes),
+            nbytes=sum(outcome.nbytes for outcome in outcomes),
+            events=tuple(sorted(events, key=lambda event: event.start_s)),
+            world=self._info())
+
+    def _info(self):
+        return WorldInfo("cluster", self.workers, detail=self.client.scheduler.address)
+
+    def _part(self, parts, rank):
+        """Return one peer's part in the form in which it travels best."""
+        if isinstance(parts, Shards):
+            part = parts.parts[rank]
+            return Placed(part) if not hasattr(part, "key") else part
+        part = parts[rank]
+        if sizeof(part) < LARGE:
+            return part
+        return self.client.scatter(part, workers=[self._workers[rank]], hash=False)
+
+    # ---- map
+
+    def map(self, task, items, work=None, record=True):
+        code = _pickled(task)
+        items = items.parts if isinstance(items, Shards) else list(items)
+        name = f"{task_name(task)}-{secrets.token_hex(4)}"
+        with self._exclusive():
+            self._choose(self._survey())
+            began = time.time()
+            futures = [self.client.submit(_run_task, code, item, key=(name, number),
+                                          workers=self._workers, pure=False)
+                       for number, item in enumerate(items)]
+            try:
+                answers = self._answers(futures)
+            except BaseException:
+                self.client.cancel(futures, force=True)
+                raise
+        ranks = {worker: rank for rank, worker in enumerate(self._workers)}
+        events = tuple(sorted(
+            (Event("task", ranks.get(worker, -1), start_s - began, end_s - began, -1, nbytes, -1,
+                   f"{task_name(task)} {number}")
+             for number, (_, worker, start_s, end_s, nbytes) in enumerate(answers)),
+            key=lambda event: event.start_s)) if record else ()
+        return Run([answer[0] for answer in answers], time.time() - began, len(answers),
+                   sum(answer[4] for answer in answers), events, world=self._info())
+
+    def _answers(self, futures):
+        """Collect results as they come; what has come is not computed again."""
+        answers = [None] * len(futures)
+        if not futures:
+            return answers
+        try:
+            for future in as_completed(futures, timeout=self.deadline_s, raise_errors=False):
+                number = future.key[1]
+                if future.status == "error":
+                    raise _task_error(future, number)
+                answers[number] = future.result()
+                future.release()
+        except TimeoutError as error:
+            waiting = [n for n, answer in enumerate(answers) if answer is None]
+            raise DeadlineExceeded(
+                "Tasks have not ended by the deadline.", expected=f"{self.deadline_s} s",
+                got=f"{len(waiting)} of {len(answers)} unfinished, the first is {waiting[0]}",
+                remedy="give the world a longer deadline_s, or fewer items") from error
+        return answers
+
+    # ---- data
+
+    def _place(self, blocks, by):
+        futures = []
+        for rank, mine in enumerate(blocks):
+            where = {"workers": [self._workers[rank]], "allow_other_workers": False}
+            if all(hasattr(block, "dask") for block in mine):      # chunks of a dask array
+                mine = [self.client.compute(block, **where) for block in mine]
+            else:
+                mine = self.client.scatter(mine, workers=[self._workers[rank]], hash=False)
+            futures.append(self.client.submit(_placed, mine, pure=False, **where))
+        with self.client.as_current():
+            wait(futures, timeout=self.deadline_s)
+        for future in futures:
+            if future.status == "error":
+                raise future.exception()
+        return Shards(futures, by, fetch=lambda future: future.result(self.deadline_s).value)
+
+    # ---- workers
+
+    def _survey(self):
+        """Ask the scheduler for its workers: {address: number of tasks they have}."""
+        return self.client.run_on_scheduler(_survey)
+
+    def _choose(self, survey):
+        """Keep the ranks' workers while they are free; replace those that are gone."""
+        limit = time.monotonic() + REPLACEMENT_S
+        while True:
+            kept = [worker for worker in self._workers if worker in survey]
+            free = [w for w, tasks in survey.items() if tasks == 0 and w not in kept]
+            chosen = (kept + free)[:self.workers]
+            idle = all(survey[worker] == 0 for worker in chosen)
+            if len(chosen) == self.workers and idle:
+                break
+            # A new world does not wait; one that has lost a worker waits for its replacement.
+            if not self._workers or time.monotonic() > limit:
+                raise ClusterError(
+                    "There are fewer free workers than peers.", expected=self.workers,
+                    got=f"{sum(t == 0 for t in survey.values())} free of {len(survey)}",
+                    where=self.client.scheduler.address,
+                    remedy="ask for fewer workers, start more, or wait for the others' work to end")
+            time.sleep(0.1)
+            survey = self._survey()
+        new = [worker for worker in chosen if worker not in self._listens]
+        if new:
+            self._open_hubs(new)
+        spare = iter([worker for worker in chosen if worker not in self._workers])
+        self._workers = [worker if worker in survey else next(spare)
+                         for worker in self._workers] or chosen
+
+    def _open_hubs(self, workers):
+        try:
+            hubs = self.client.run(rendezvous.open_hub, self._id, workers=workers)
+        except ModuleNotFoundError as error:
+            raise ClusterError(
+                "The workers cannot import labkit.", got=error, where=workers[0],
+                remedy="install the same labkit in the environment of the workers") from error
+        processes = {(hub["host"], hub["pid"]) for hub in hubs.values()}
+        if len(processes) < len(hubs):
+            raise ClusterError("Workers share a process.", expected="one process a worker",
+                               got=f"{len(processes)} processes for {len(hubs)} workers",
+                               remedy="start workers with --nthreads 1 --nworkers N")
+        self._listens.update({worker: hub["listens"] for worker, hub in hubs.items()})
+
+    def _close_hubs(self):
+        alive = [worker for worker in self._listens if worker not in self._gone]
+        with contextlib.suppress(Exception):         # a worker that is gone has closed its own
+            self.client.run(rendezvous.close_hub, self._id, workers=alive, on_error="ignore")
+
+    def _stop_peers(self, futures):
+        alive = [worker for worker in self._workers if worker not in self._gone]
+        with contextlib.suppress(Exception):
+            self.client.run(rendezvous.interrupt_peer, self._id, workers=alive, on_error="ignore")
+        self.client.cancel(futures, force=True)
+
+    def _on_event(self, event):
+        _, message = event
+        if message.get("action") == "remove-worker":
+            self._gone.add(message["worker"])
+
+    @contextlib.contextmanager
+    def _exclusive(self):
+        """One run at a time: peers of two runs, each waiting for a worker, would deadlock."""
+        if not self._busy.acquire(blocking=False):
+            raise ClusterError("This world is busy with another run.",
+                               remedy="wait for it, or open a second world")
+        with ExitStack() as held:
+            held.callback(self._busy.release)
+            held.enter_context(self.client.as_current())
+            if self._shared:
+                lock = Lock("labkit")
+                if not lock.acquire(timeout=self.deadline_s):
+                    raise ClusterError("The cluster is busy with others' runs.",
+                                       where=self.client.scheduler.address,
+                                       remedy="try again later")
+                held.callback(lock.release)
+            yield
+
+    # ---- errors
+
+    def _lost_error(self, lost):
+        who = ", ".join(f"peer {rank} at {self._workers[rank]}" for rank in lost)
+        return ClusterError("A worker died during the run.", got=who,
+                            expected="all workers alive to the end",
+                            remedy="run again: a worker that was started here is replaced; "
+                                   "data that had been placed on it must be sharded again")
+
+    def _overdue_error(self, futures):
+        late = [rank for rank, future in enumerate(futures) if not future.done()]
+        return DeadlineExceeded(
+            "Peers still compute after the deadline.", expected=f"{self.deadline_s} s",
+            got=f"peers {late}", remedy="give the world a longer deadline_s")
+
+
+def _raise_first(failed, deadline_s):
+    """Raise the cause among errors of which most are consequences."""
+    for outcome in failed:
+        if outcome.cause == "program":
+            raise outcome.error from cause_of(outcome.error)
+    waiting = [outcome for outcome in failed if outcome.cause == "waiting"]
+    if waiting:
+        waits = "; ".join(f"{o.error.where} waits for {o.waits_for}"
+                          for o in failed if o.waits_for)
+        raise DeadlockError("The peers wait for each other.", got=waits,
+                            expected=f"every message that is awaited is sent within {deadline_s} s",
+                            remedy="find the peer that should have sent; labkit.simulated finds "
+                                   "a deadlock at once")
+    raise next((o.error for o in failed if o.cause == "gone"), failed[0].error)
+
+
+def _task_error(future, number):
+    error = future.exception()
+    if type(error).__name__ == "KilledWorker":
+        return ClusterError("A task's worker died each time it ran.", where=f"item {number}",
+                            got=str(error))
+    named = ProgramError(f"The task raised {type(error).__name__} on item {number}.",
+                         got=str(error), where=f"item {number}")
+    named.__cause__ = error
+    return named
+
+
+def _pickled(function):
+    try:
+        return cloudpickle.dumps(function)
+    except Exception as error:
+        raise ConfigurationError(
+            f"The function {task_name(function)} cannot be sent to the workers.", got=error,
+            expected="a function whose variables can be pickled",
+            remedy="create files, locks and connections inside the function") from error
+
+
+def _survey(dask_scheduler):
+    return {ws.address: len(ws.processing) for ws in dask_scheduler.workers.values()
+            if ws.status.name == "running"}
+
+
+def _placed(blocks):
+    return Placed(sharding.concatenate(blocks))
+
+
+def _run_task(code, item):
+    """Run one task of `map`; return its result, and where and when it ran."""
+    from distributed import get_worker
+    if isinstance(item, Placed):
+        item = item.value
+    task = cloudpickle.loads(code)
+    start_s = time.time()
+    result = task(item)
+    end_s = time.time()
+    return result, get_worker().address, start_s, end_s, wire.size_of(result)
+
+
+__all__ = ["ClusterWorld", "Outcome"]

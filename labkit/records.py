@@ -1,0 +1,135 @@
+"""What a run leaves behind: events and results that never change.
+
+    world.run(program, shards)  ->  Run(results, seconds, messages, nbytes, events, ...)
+                                                                              |
+                                                        Event(kind, rank, start_s, end_s, ...)
+
+Plots and measures know only these records, so they work alike for real,
+serial and simulated runs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from labkit.errors import LabkitError
+from labkit.network import Network
+
+
+class Event(NamedTuple):
+    """One thing that one peer did, from `start_s` to `end_s`."""
+
+    kind: str
+    """"send", "recv", "work" (simulated computing), "step" (a mark), "task" (from `map`)."""
+
+    rank: int
+    """The peer or worker that did it, from 0."""
+
+    start_s: float
+    """Start in seconds since the run began: real seconds, or virtual ones if simulated."""
+
+    end_s: float
+    """End in seconds since the run began."""
+
+    peer: int = -1
+    """The other peer of a "send" or "recv"; -1 where there is none."""
+
+    nbytes: int = 0
+    """Payload bytes of a message; 0 for other kinds."""
+
+    step: int = -1
+    """The number last given to `me.step`; -1 before the first."""
+
+    label: str = ""
+    """The collective that sent the message, or the task's name and number; "" otherwise."""
+
+
+@dataclass(frozen=True)
+class WorldInfo:
+    """Which world made a run."""
+
+    kind: str
+    """"serial", "cluster" or "simulated"."""
+
+    workers: int
+    """How many peers took part."""
+
+    network: Network | None = None
+    """The network of a simulated world; None elsewhere."""
+
+    detail: str = ""
+    """The scheduler's address, the transport: whatever identifies the world further."""
+
+    @property
+    def simulated(self):
+        """Whether seconds are virtual."""
+        return self.kind == "simulated"
+
+    def __str__(self):
+        network = f", {self.network.name}" if self.network else ""
+        return f"{self.kind}, {self.workers} worker{'s' * (self.workers != 1)}{network}"
+
+
+@dataclass(frozen=True, repr=False)
+class Run:
+    """The record of one `world.run` or `world.map`."""
+
+    results: list[Any]
+    """What the program returned, one entry a peer; for `map`, one entry an item."""
+
+    seconds: float
+    """`run`: from the moment all peers are connected to the last one's end.
+    `map`: from submission to the last result. Virtual seconds if simulated."""
+
+    messages: int
+    """Messages sent between peers; for `map`, results returned by workers."""
+
+    nbytes: int
+    """Payload bytes of those messages, without headers."""
+
+    events: tuple[Event, ...] = field(default=())
+    """What happened, ordered by start; empty when recording was off."""
+
+    verified: bool = False
+    """Whether `verify` has compared the results with an expected answer."""
+
+    world: WorldInfo = field(default=WorldInfo("serial", 1))
+    """Which world made the run."""
+
+    def verify(self, expected, rtol=1e-9, atol=0.0):
+        """Compare every result with `expected` and return a verified copy of this run.
+
+        Parameters
+        ----------
+        expected : array_like, or a list with one array_like a result
+            One answer that all results must equal, or one for each.
+        rtol, atol : float
+            Tolerances as in `numpy.allclose`.
+
+        Raises
+        ------
+        LabkitError
+            If a result differs, with its rank and the largest difference.
+        """
+        each = isinstance(expected, list) and len(expected) == len(self.results)
+        for rank, got in enumerate(self.results):
+            want = np.asarray(expected[rank] if each else expected)
+            got = np.asarray(got)
+            if got.shape != want.shape:
+                raise LabkitError("A result has the wrong shape.", expected=want.shape,
+                                  got=got.shape, where=f"results[{rank}]")
+            if not np.allclose(got, want, rtol=rtol, atol=atol):
+                raise LabkitError("A result is wrong.", where=f"results[{rank}]",
+                                  expected=f"within rtol={rtol:g} of {np.ravel(want)[:4]}...",
+                                  got=f"{np.ravel(got)[:4]}..., largest difference "
+                                      f"{np.max(np.abs(got - want)):g}")
+        return replace(self, verified=True)
+
+    def __repr__(self):
+        virtual = "virtual " if self.world.simulated else ""
+        verified = "verified" if self.verified else "not verified"
+        return (f"Run({self.world}: {self.seconds:.3g} {virtual}s, {self.messages:,} messages, "
+                f"{self.nbytes:,} bytes, {verified})")

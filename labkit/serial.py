@@ -1,0 +1,187 @@
+"""The serial world: every peer in this process, one at a time. The oracle.
+
+    peer 0  runs until it must wait for a message
+    peer 1  runs until ...                            round and round until all are done;
+    peer 2  ...                                       a round without progress is a deadlock
+
+Each peer is a greenlet, so that the same blocking program runs here unchanged.
+Nothing is timed or overlapped on purpose: this world says what is right, not
+what is fast.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict, deque
+
+import dask
+from greenlet import getcurrent, greenlet
+
+from labkit import sharding, wire
+from labkit.errors import DeadlockError, ProgramError
+from labkit.records import Event, Run, WorldInfo
+from labkit.world import Peer, Shards, World, check_shards
+
+
+class SerialPeer(Peer):
+    """A peer whose messages wait in the mailbox of the receiver."""
+
+    def __init__(self, rank, peers, run):
+        super().__init__(rank, run.size)
+        self._peers = peers
+        self._run = run
+        self._mailbox = defaultdict(deque)    # channel -> messages in order of arrival
+        self.waits_for = None
+
+    def _send(self, to, message):
+        start = self._run.clock()
+        copy, nbytes = wire.copy_of(message)
+        self._peers[to]._mailbox[self._channel].append((self.rank, copy, nbytes))
+        self._run.count(nbytes)
+        self._run.record("send", self, start, to, nbytes)
+
+    def _recv(self, source):
+        start = self._run.clock()
+        while (found := self._take(source)) is None:
+            self.waits_for = "any peer" if source is None else f"peer {source}"
+            getcurrent().parent.switch()
+        self.waits_for = None
+        sender, message, nbytes = found
+        self._run.progress = True
+        self._run.record("recv", self, start, sender, nbytes)
+        return sender, message
+
+    def _take(self, source):
+        waiting = self._mailbox[self._channel]
+        for position, entry in enumerate(waiting):
+            if source is None or entry[0] == source:
+                del waiting[position]
+                return entry
+        return None
+
+    def _mark_step(self):
+        self._run.record("step", self, self._run.clock())
+
+
+class _SerialRun:
+    """The state of one run: its clock, its counts, its events."""
+
+    def __init__(self, size, record):
+        self.size = size
+        self.messages = self.nbytes = 0
+        self.events = []
+        self.progress = False
+        self._record = record
+        self._zero = time.perf_counter()
+
+    def clock(self):
+        return time.perf_counter() - self._zero
+
+    def count(self, nbytes):
+        self.messages += 1
+        self.nbytes += nbytes
+        self.progress = True
+
+    def record(self, kind, peer, start, other=-1, nbytes=0):
+        if self._record:
+            self.events.append(Event(kind, peer.rank, start, self.clock(), other, nbytes,
+                                     peer._step, peer._channel))
+
+
+class SerialWorld(World):
+    """Peers that take turns in this process; made by `labkit.serial`."""
+
+    def run(self, program, *shards, record=True):
+        check_shards(shards, self.workers)
+        run = _SerialRun(self.workers, record)
+        peers = []
+        peers.extend(SerialPeer(rank, peers, run) for rank in range(self.workers))
+        results = [None] * self.workers
+
+        def body(peer):
+            try:
+                results[peer.rank] = program(peer, *local_parts(shards, peer.rank))
+            except Exception as error:
+                raise program_error(error, peer) from error
+
+        waiting = {peer: greenlet(body) for peer in peers}
+        try:
+            while waiting:
+                run.progress = False
+                for peer in list(waiting):
+                    waiting[peer].switch(peer)
+                    if waiting[peer].dead:
+                        del waiting[peer]
+                        run.progress = True
+                if waiting and not run.progress:
+                    raise deadlock_error(waiting, peers)
+        finally:
+            stop(waiting.values())
+        seconds = run.clock()
+        return Run(results, seconds, run.messages, run.nbytes, _ordered(run.events),
+                   world=WorldInfo("serial", self.workers))
+
+    def map(self, task, items, work=None, record=True):
+        zero = time.perf_counter()
+        results, events = [], []
+        for number, item in enumerate(items):
+            start = time.perf_counter()
+            results.append(task(item))
+            if record:
+                events.append(Event("task", 0, start - zero, time.perf_counter() - zero,
+                                    label=f"{task_name(task)} {number}"))
+        return Run(results, time.perf_counter() - zero, 0, 0, tuple(events),
+                   world=WorldInfo("serial", 1))
+
+    def _place(self, blocks, by):
+        return place_here(blocks, by)
+
+
+def place_here(blocks, by):
+    """Return Shards in this process; dask blocks are computed, each once."""
+    computed = dask.compute(*blocks, scheduler="synchronous")
+    return Shards([sharding.concatenate(mine) for mine in computed], by)
+
+
+def local_parts(shards, rank):
+    """Return one peer's part of each of `shards`: shared if placed, a copy otherwise."""
+    return [parts[rank] if isinstance(parts, Shards) else wire.copy_of(parts[rank])[0]
+            for parts in shards]
+
+
+def program_error(error, peer):
+    """Return a ProgramError that says which peer raised, and in which step."""
+    if isinstance(error, ProgramError):
+        return error
+    where = f"peer {peer.rank}" + (f", step {peer._step}" if peer._step >= 0 else "")
+    return ProgramError(f"The program raised {type(error).__name__} in peer {peer.rank}.",
+                        got=str(error) or repr(error), where=where)
+
+
+def deadlock_error(waiting, peers):
+    """Return a DeadlockError that names every peer in `waiting` and whom it waits for."""
+    waits = "; ".join(f"peer {p.rank} waits for {p.waits_for}"
+                      + (f" in {p._channel}" if p._channel else "")
+                      + (f", step {p._step}" if p._step >= 0 else "") for p in waiting)
+    done = [p.rank for p in peers if p not in waiting]
+    return DeadlockError("The peers wait for each other.", got=waits,
+                         expected="every message that is awaited is sent",
+                         where=f"peers {done} have finished" if done else None)
+
+
+def stop(greenlets):
+    """End greenlets that have not finished, running their `finally` blocks."""
+    for one in greenlets:
+        if one and not one.dead:
+            one.throw()
+
+
+def task_name(task):
+    """Return the name that records and the dashboard show for a function."""
+    while hasattr(task, "func"):          # functools.partial
+        task = task.func
+    return getattr(task, "__name__", type(task).__name__)
+
+
+def _ordered(events):
+    return tuple(sorted(events, key=lambda event: event.start_s))

@@ -1,0 +1,140 @@
+"""Which worker holds which rows.
+
+    contiguous   0 0 0 1 1 1 2 2    neighbours together: range scans, time series
+    cyclic       0 1 2 0 1 2 0 1    dealt like cards: evens out sorted or skewed data
+    hash         2 0 0 1 2 1 0 2    by a hash of the unit's number: no table, no order
+
+A unit is a row of a NumPy array or sparse matrix, or a chunk of a dask array.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+
+import numpy as np
+import scipy.sparse
+
+from labkit.errors import ConfigurationError
+
+POLICIES = ("contiguous", "cyclic", "hash")
+
+
+def assign(n_units, n_shards, by="contiguous"):
+    """Assign units to shards.
+
+    Parameters
+    ----------
+    n_units, n_shards : int
+        How many rows or chunks there are, and over how many shards they go.
+    by : {"contiguous", "cyclic", "hash"}
+        The policy.
+
+    Returns
+    -------
+    list of ndarray of int
+        The numbers of each shard's units, ascending. Sizes differ by at most one,
+        except for "hash", which may even leave a shard empty.
+
+    Raises
+    ------
+    ConfigurationError
+        For an unknown policy, or fewer units than shards.
+    """
+    if by not in POLICIES:
+        raise ConfigurationError("This sharding policy is not known.",
+                                 expected=", ".join(map(repr, POLICIES)), got=repr(by))
+    if n_units < n_shards:
+        raise ConfigurationError(
+            "There are fewer rows or chunks than workers.", expected=f"at least {n_shards}",
+            got=n_units, remedy="use fewer workers, or rechunk: X.rechunk({0: rows, 1: -1})")
+    units = np.arange(n_units)
+    if by == "contiguous":
+        return np.array_split(units, n_shards)
+    if by == "cyclic":
+        return [units[shard::n_shards] for shard in range(n_shards)]
+    # crc32 and not hash(): the same in every process and on every machine.
+    owner = np.array([zlib.crc32(unit.tobytes()) % n_shards for unit in units.astype("<u8")])
+    return [units[owner == shard] for shard in range(n_shards)]
+
+
+def check_rows(arrays):
+    """Raise ConfigurationError unless there are arrays and all have as many rows."""
+    if not arrays:
+        raise ConfigurationError("There is nothing to shard.", expected="at least one array")
+    rows = [array.shape[0] for array in arrays]
+    if len(set(rows)) != 1:
+        raise ConfigurationError("Arrays that are sharded together differ in length.",
+                                 expected=f"{rows[0]} rows each", got=rows)
+
+
+def chunk_grid(arrays):
+    """Return each dask array as a list of delayed row blocks, cut at the same rows.
+
+    The first array's row chunks decide; columns become one chunk.
+    """
+    grid = []
+    for array in arrays:
+        rows = arrays[0].chunks[0]
+        array = array.rechunk({0: rows, **{axis: -1 for axis in range(1, array.ndim)}})
+        grid.append(array.to_delayed().ravel().tolist())
+    return grid
+
+
+def concatenate(blocks):
+    """Join row blocks, dense or sparse, into one array that nobody may write to.
+
+    A shard outlives a run; a program that wrote into it would change the next
+    run's data, so it must copy what it wants to change.
+    """
+    if len(blocks) == 1:
+        joined = blocks[0]
+    elif scipy.sparse.issparse(blocks[0]):
+        joined = scipy.sparse.vstack(blocks, format="csr")
+    else:
+        joined = np.concatenate(blocks)
+    return read_only(joined)
+
+
+def read_only(array):
+    """Return a view of a dense or CSR array that refuses writing."""
+    if scipy.sparse.issparse(array):
+        array = array.tocsr().copy() if array.format != "csr" else array.copy()
+        for part in (array.data, array.indices, array.indptr):
+            part.flags.writeable = False
+        return array
+    view = np.asarray(array).view()
+    view.flags.writeable = False
+    return view
+
+
+class Shards(Sequence):
+    """One array cut into a part for each peer, held where the peers are.
+
+    Made by `world.shard`; passed to `world.run`, which gives each peer its part,
+    or to `world.map`, which runs one task a part. ``shards[i]`` is part i itself,
+    brought here if it lives elsewhere.
+
+    Parameters
+    ----------
+    parts : list
+        The parts, or the cluster's references to them.
+    by : str
+        The sharding policy.
+    fetch : callable, optional
+        Turns a reference into the part.
+    """
+
+    def __init__(self, parts, by, fetch=None):
+        self.parts = parts
+        self.by = by
+        self._fetch = fetch or (lambda part: part)
+
+    def __len__(self):
+        return len(self.parts)
+
+    def __getitem__(self, index):
+        return self._fetch(self.parts[index])
+
+    def __repr__(self):
+        return f"Shards({len(self)} parts, {self.by})"

@@ -1,0 +1,96 @@
+"""Messages as bytes: one format for every world.
+
+    array   meta = dtype and shape          buffers = [the array's own memory]
+    other   meta = lengths of the buffers   buffers = [pickle, out-of-band buffer, ...]
+
+An array of numbers travels without pickle and without being copied on the way
+out. Everything else travels as pickle protocol 5, whose out-of-band buffers
+keep arrays inside a tuple or a dict from being copied too (PEP 574). Worlds
+that send no bytes use the same format to copy a message and to count it.
+"""
+
+from __future__ import annotations
+
+import functools
+import pickle
+import struct
+
+import numpy as np
+
+from labkit.errors import ConfigurationError
+
+ARRAY, PICKLE = 1, 2
+MAX_BUFFERS = 4096                   # out-of-band buffers of one message; more travel in the pickle
+
+
+def encode(message):
+    """Return `(kind, meta, buffers)`; the buffers share memory with the message.
+
+    Raises
+    ------
+    ConfigurationError
+        If the message cannot be pickled.
+    """
+    if type(message) is np.ndarray and not message.dtype.hasobject and message.dtype.names is None:
+        meta = array_meta(message.dtype, message.shape)
+        if not message.flags.c_contiguous:
+            message = np.ascontiguousarray(message)
+        if message.nbytes == 0:
+            return ARRAY, meta, []
+        # Not every dtype (datetime64, say) offers the buffer protocol; its bytes always do.
+        return ARRAY, meta, [message.reshape(-1).view(np.uint8).data]
+    raws = []
+    try:
+        head = pickle.dumps(message, protocol=5, buffer_callback=lambda b: raws.append(b.raw()))
+    except Exception as error:
+        raise ConfigurationError(
+            "A message cannot be sent.", expected="an array, or an object that pickle accepts",
+            got=f"{type(message).__name__}: {error}",
+            remedy="send the data it holds; lambdas and open files cannot travel") from error
+    if len(raws) > MAX_BUFFERS:
+        head, raws = pickle.dumps(message, protocol=5), []
+    buffers = [memoryview(head), *raws]
+    return PICKLE, struct.pack(f"<{len(buffers)}Q", *(b.nbytes for b in buffers)), buffers
+
+
+@functools.lru_cache(maxsize=1024)
+def array_meta(dtype, shape):
+    """Return dtype and shape as bytes."""
+    return struct.pack(f"<B{len(shape)}Q", len(shape), *shape) + dtype.str.encode()
+
+
+@functools.lru_cache(maxsize=1024)
+def parse_array_meta(meta):
+    """Return `(dtype, shape)`; the inverse of `array_meta`."""
+    ndim = meta[0]
+    shape = struct.unpack_from(f"<{ndim}Q", meta, 1)
+    return np.dtype(meta[1 + 8 * ndim:].decode()), shape
+
+
+def allocate(kind, meta):
+    """Return `(buffers to receive into, a function that then gives the message)`."""
+    if kind == ARRAY:
+        dtype, shape = parse_array_meta(meta)
+        array = np.empty(shape, dtype)
+        if array.nbytes == 0:
+            return [], lambda: array
+        return [array.reshape(-1).view(np.uint8).data], lambda: array
+    buffers = [bytearray(n) for (n,) in struct.iter_unpack("<Q", meta)]
+    return ([memoryview(b) for b in buffers if b],
+            lambda: pickle.loads(buffers[0], buffers=buffers[1:]))
+
+
+def copy_of(message):
+    """Return `(an independent copy, payload bytes)`, as if the message had travelled."""
+    if type(message) is np.ndarray and not message.dtype.hasobject:
+        return message.copy(order="C"), message.nbytes
+    kind, meta, buffers = encode(message)
+    copies = [bytearray(b) for b in buffers]
+    return pickle.loads(copies[0], buffers=copies[1:]), sum(b.nbytes for b in buffers)
+
+
+def size_of(message):
+    """Return the payload bytes that the message would have."""
+    if type(message) is np.ndarray and not message.dtype.hasobject:
+        return message.nbytes
+    return sum(b.nbytes for b in encode(message)[2])

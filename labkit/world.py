@@ -1,0 +1,261 @@
+"""What a program may ask of `me`, and what a lesson may ask of a world.
+
+    program(me, part, ...)   an ordinary function, run once by every peer
+    me.send, me.recv, ...    messages; a message is a copy
+    world.run(program, ...)  all peers at once, each with its own part
+    world.map(task, items)   independent tasks that a scheduler assigns
+    world.shard(X, y)        data cut up and placed where the peers are
+
+The three worlds differ in who moves a message and what a second is; this module
+is what they share.
+"""
+
+from __future__ import annotations
+
+import abc
+import contextlib
+import operator
+
+import dask.array as da
+import numpy as np
+
+from labkit import collectives, sharding
+from labkit.errors import ConfigurationError
+from labkit.sharding import Shards
+
+
+CHANNELS = ("", "broadcast", "reduce", "allreduce", "allgather", "alltoall", "barrier")
+"""The program's own messages, and those of each collective, never mix: `recv_any` in a slow
+peer must not take a message of a collective that a fast peer has already begun."""
+
+
+class Peer(abc.ABC):
+    """One of `size` peers that run the same program; programs call it `me`."""
+
+    def __init__(self, rank, size):
+        self.rank = rank
+        self.size = size
+        self._step = -1
+        self._channel = ""
+
+    @abc.abstractmethod
+    def _send(self, to, message): ...
+
+    @abc.abstractmethod
+    def _recv(self, source):
+        """Return `(source, message)`; `source` None stands for anyone."""
+
+    @abc.abstractmethod
+    def _mark_step(self): ...
+
+    def send(self, to, message):
+        """Send a copy of `message` to peer `to`; you may change it once this returns.
+
+        Parameters
+        ----------
+        to : int
+            Rank of the receiver.
+        message : ndarray or object
+            Arrays travel as their bytes, other objects as pickle.
+        """
+        self._check_rank(to, "send to")
+        self._send(to, message)
+
+    def recv(self, source):
+        """Wait for the next message from peer `source` and return it."""
+        self._check_rank(source, "receive from")
+        return self._recv(source)[1]
+
+    def recv_any(self):
+        """Wait for the next message from any peer; return `(source, message)`."""
+        return self._recv(None)
+
+    def sendrecv(self, to, message, source):
+        """Send to one peer and receive from another (or the same) at the same time."""
+        self.send(to, message)
+        return self.recv(source)
+
+    def broadcast(self, message=None, root=0):
+        """Return the root's `message` on every peer (others may pass nothing)."""
+        self._check_rank(root, "broadcast from", own=True)
+        with self._collective("broadcast"):
+            return collectives.broadcast(self, message, root)
+
+    def reduce(self, value, op=np.add, root=0):
+        """Combine all values with `op`; return the result on `root`, None elsewhere.
+
+        `op` takes two values and must be associative and commutative.
+        """
+        self._check_rank(root, "reduce to", own=True)
+        with self._collective("reduce"):
+            return collectives.reduce(self, value, op, root)
+
+    def allreduce(self, value, op=np.add):
+        """Combine all values with `op`; return the result, the same bits on every peer."""
+        with self._collective("allreduce"):
+            return collectives.allreduce(self, value, op)
+
+    def allgather(self, value):
+        """Return the list of every peer's `value`, by rank."""
+        with self._collective("allgather"):
+            return collectives.allgather(self, value)
+
+    def alltoall(self, values):
+        """Send `values[i]` to peer i; return the list of what each peer sent here."""
+        if len(values) != self.size:
+            raise ConfigurationError("alltoall needs one value for each peer.",
+                                     expected=self.size, got=len(values))
+        with self._collective("alltoall"):
+            return collectives.alltoall(self, values)
+
+    def barrier(self):
+        """Wait until every peer has called `barrier`."""
+        with self._collective("barrier"):
+            collectives.barrier(self)
+
+    def step(self, number):
+        """Mark the start of step `number`; later events carry it."""
+        self._step = operator.index(number)
+        self._mark_step()
+
+    def work(self, flops=0.0, nbytes=0.0):
+        """Say what the computation here costs: operations, and bytes of memory moved.
+
+        The simulated world's clock moves by it; the others ignore it.
+        """
+
+    @contextlib.contextmanager
+    def _collective(self, name):
+        outer, self._channel = self._channel, self._channel or name
+        try:
+            yield
+        finally:
+            self._channel = outer
+
+    def _check_rank(self, rank, verb, own=False):
+        if not (isinstance(rank, (int, np.integer)) and 0 <= rank < self.size):
+            raise ConfigurationError(f"Cannot {verb} this peer.", got=repr(rank),
+                                     expected=f"a rank from 0 to {self.size - 1}",
+                                     where=f"peer {self.rank}, step {self._step}")
+        if rank == self.rank and not own:
+            raise ConfigurationError(f"Peer {rank} cannot {verb} itself.",
+                                     expected="another peer's rank", got=rank,
+                                     where=f"step {self._step}",
+                                     remedy="keep the value in a variable")
+
+    def __repr__(self):
+        return f"<peer {self.rank} of {self.size}>"
+
+
+class World(abc.ABC):
+    """Somewhere that programs run: serial, cluster or simulated. Use it in a `with` block."""
+
+    def __init__(self, workers):
+        self.workers = check_workers(workers)
+
+    @abc.abstractmethod
+    def run(self, program, *shards, record=True):
+        """Run `program(me, part, ...)` on every peer at once.
+
+        Parameters
+        ----------
+        program : callable
+            Takes `me` and one part of each of `shards`; may live in a notebook cell.
+        *shards : Shards, or sequences with one entry a peer
+            What each peer works on. Entries of a plain sequence are copied to their
+            peer; parts of `Shards` are shared and read-only.
+        record : bool
+            Whether to record events.
+
+        Returns
+        -------
+        Run
+        """
+
+    @abc.abstractmethod
+    def map(self, task, items, work=None, record=True):
+        """Run `task(item)` for every item, on whichever worker is free.
+
+        Parameters
+        ----------
+        task : callable
+            A function of one item, without side effects: it may run more than once.
+        items : Shards or sequence
+        work : callable, optional
+            `work(item)` returns `dict(flops=..., nbytes=...)`, what the task costs;
+            only the simulated world asks.
+        record : bool
+            Whether to record events.
+
+        Returns
+        -------
+        Run
+        """
+
+    def shard(self, *arrays, by="contiguous"):
+        """Cut arrays along their rows into one part a worker, and place the parts.
+
+        Parameters
+        ----------
+        *arrays : ndarray, CSR matrix or dask.array
+            Cut at the same rows. Chunks of dask arrays are computed by the worker
+            that gets them, and stay there.
+        by : {"contiguous", "cyclic", "hash"}
+            See `labkit.sharding`.
+
+        Returns
+        -------
+        Shards, or a tuple of Shards when several arrays were given
+        """
+        sharding.check_rows(arrays)
+        if any(isinstance(array, da.Array) for array in arrays):
+            arrays = [a if isinstance(a, da.Array) else da.from_array(a) for a in arrays]
+            units = sharding.chunk_grid(arrays)
+            plan = sharding.assign(len(units[0]), self.workers, by)
+            # Hashing may leave a worker without a chunk: it gets zero rows of the first one.
+            parts = [[[u[i] for i in mine] or [u[0][:0]] for mine in plan] for u in units]
+        else:
+            plan = sharding.assign(arrays[0].shape[0], self.workers, by)
+            parts = [[[array[rows]] for rows in plan] for array in arrays]
+        shards = tuple(self._place(blocks, by) for blocks in parts)
+        return shards if len(shards) > 1 else shards[0]
+
+    @abc.abstractmethod
+    def _place(self, blocks, by):
+        """Return Shards of `blocks`, a list of row blocks for each peer."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc_info):
+        return None
+
+    def __sklearn_clone__(self):
+        # An estimator's parameters are copied with it; a world is a place, not a value.
+        return self
+
+
+def check_workers(workers):
+    """Return `workers` as an int, or raise ConfigurationError unless it is 1 or more."""
+    try:
+        number = operator.index(workers)
+    except TypeError:
+        number = 0
+    if number < 1:
+        raise ConfigurationError("A world needs workers.", expected="an integer, 1 or more",
+                                 got=repr(workers), where="workers=")
+    return number
+
+
+def check_shards(shards, workers):
+    """Raise ConfigurationError unless every entry of `shards` has one part a peer."""
+    for position, parts in enumerate(shards):
+        if not hasattr(parts, "__len__"):
+            raise ConfigurationError("A program's data must have one part for each peer.",
+                                     expected="a sequence or world.shard(...)",
+                                     got=type(parts).__name__, where=f"argument {position + 1}")
+        if len(parts) != workers:
+            raise ConfigurationError(
+                "A program's data must have one part for each peer.", expected=workers,
+                got=len(parts), where=f"argument {position + 1} after the program",
+                remedy="pass a list with one entry a peer, or world.shard(array)")
