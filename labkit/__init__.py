@@ -9,6 +9,7 @@ A world has `run(program, *shards)`, `map(task, items)` and `shard(X, y)`.
 
 from labkit.cluster import ClusterWorld as cluster
 from labkit.serial import SerialWorld as serial
+from labkit.simulate import SimulatedWorld as simulated
 
-__all__ = ["cluster", "serial"]
+__all__ = ["cluster", "serial", "simulated"]
 __version__ = "0.1.0"

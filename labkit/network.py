@@ -38,8 +38,12 @@ class Network:
     overhead_s: float = 0.0
     """Processor seconds that one send or one receive costs its peer (the `o` of LogP)."""
 
+    jitter_s: float = 0.0
+    """Mean of an exponential delay that is added to each message's latency."""
+
     def __post_init__(self):
         _check_number("latency_s", self.latency_s, low=0.0)
+        _check_number("jitter_s", self.jitter_s, low=0.0)
         _check_number("overhead_s", self.overhead_s, low=0.0)
         _check_number("bandwidth_Bps", self.bandwidth_Bps, above=0.0)
 

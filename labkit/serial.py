@@ -19,8 +19,8 @@ from greenlet import getcurrent, greenlet
 
 from labkit import sharding, wire
 from labkit.errors import DeadlockError, ProgramError
-from labkit.records import Event, Run, WorldInfo
-from labkit.world import Peer, Shards, World, check_shards
+from labkit.records import Events, Run, WorldInfo
+from labkit.world import Peer, Shards, World, check_shards, take
 
 
 class SerialPeer(Peer):
@@ -42,7 +42,7 @@ class SerialPeer(Peer):
 
     def _recv(self, source):
         start = self._run.clock()
-        while (found := self._take(source)) is None:
+        while (found := take(self._mailbox[self._channel], source)) is None:
             self.waits_for = "any peer" if source is None else f"peer {source}"
             getcurrent().parent.switch()
         self.waits_for = None
@@ -50,14 +50,6 @@ class SerialPeer(Peer):
         self._run.progress = True
         self._run.record("recv", self, start, sender, nbytes)
         return sender, message
-
-    def _take(self, source):
-        waiting = self._mailbox[self._channel]
-        for position, entry in enumerate(waiting):
-            if source is None or entry[0] == source:
-                del waiting[position]
-                return entry
-        return None
 
     def _mark_step(self):
         self._run.record("step", self, self._run.clock())
@@ -84,8 +76,8 @@ class _SerialRun:
 
     def record(self, kind, peer, start, other=-1, nbytes=0):
         if self._record:
-            self.events.append(Event(kind, peer.rank, start, self.clock(), other, nbytes,
-                                     peer._step, peer._channel))
+            self.events.append((kind, peer.rank, start, self.clock(), other, nbytes,
+                                peer._step, peer._channel))
 
 
 class SerialWorld(World):
@@ -118,7 +110,7 @@ class SerialWorld(World):
         finally:
             stop(waiting.values())
         seconds = run.clock()
-        return Run(results, seconds, run.messages, run.nbytes, _ordered(run.events),
+        return Run(results, seconds, run.messages, run.nbytes, Events(run.events),
                    world=WorldInfo("serial", self.workers))
 
     def map(self, task, items, work=None, record=True):
@@ -128,9 +120,9 @@ class SerialWorld(World):
             start = time.perf_counter()
             results.append(task(item))
             if record:
-                events.append(Event("task", 0, start - zero, time.perf_counter() - zero,
-                                    label=f"{task_name(task)} {number}"))
-        return Run(results, time.perf_counter() - zero, 0, 0, tuple(events),
+                events.append(("task", 0, start - zero, time.perf_counter() - zero, -1, 0, -1,
+                               f"{task_name(task)} {number}"))
+        return Run(results, time.perf_counter() - zero, 0, 0, Events(events),
                    world=WorldInfo("serial", 1))
 
     def _place(self, blocks, by):
@@ -181,7 +173,3 @@ def task_name(task):
     while hasattr(task, "func"):          # functools.partial
         task = task.func
     return getattr(task, "__name__", type(task).__name__)
-
-
-def _ordered(events):
-    return tuple(sorted(events, key=lambda event: event.start_s))

@@ -58,13 +58,11 @@ class Peer(abc.ABC):
         message : ndarray or object
             Arrays travel as their bytes, other objects as pickle.
         """
-        self._check_rank(to, "send to")
-        self._send(to, message)
+        self._send(self._check_rank(to, "send to"), message)
 
     def recv(self, source):
         """Wait for the next message from peer `source` and return it."""
-        self._check_rank(source, "receive from")
-        return self._recv(source)[1]
+        return self._recv(self._check_rank(source, "receive from"))[1]
 
     def recv_any(self):
         """Wait for the next message from any peer; return `(source, message)`."""
@@ -77,7 +75,7 @@ class Peer(abc.ABC):
 
     def broadcast(self, message=None, root=0):
         """Return the root's `message` on every peer (others may pass nothing)."""
-        self._check_rank(root, "broadcast from", own=True)
+        root = self._check_rank(root, "broadcast from", own=True)
         with self._collective("broadcast"):
             return collectives.broadcast(self, message, root)
 
@@ -86,7 +84,7 @@ class Peer(abc.ABC):
 
         `op` takes two values and must be associative and commutative.
         """
-        self._check_rank(root, "reduce to", own=True)
+        root = self._check_rank(root, "reduce to", own=True)
         with self._collective("reduce"):
             return collectives.reduce(self, value, op, root)
 
@@ -133,15 +131,18 @@ class Peer(abc.ABC):
             self._channel = outer
 
     def _check_rank(self, rank, verb, own=False):
+        if type(rank) is int and 0 <= rank < self.size and (rank != self.rank or own):
+            return rank
         if not (isinstance(rank, (int, np.integer)) and 0 <= rank < self.size):
             raise ConfigurationError(f"Cannot {verb} this peer.", got=repr(rank),
                                      expected=f"a rank from 0 to {self.size - 1}",
                                      where=f"peer {self.rank}, step {self._step}")
         if rank == self.rank and not own:
             raise ConfigurationError(f"Peer {rank} cannot {verb} itself.",
-                                     expected="another peer's rank", got=rank,
+                                     expected="another peer's rank", got=int(rank),
                                      where=f"step {self._step}",
                                      remedy="keep the value in a variable")
+        return int(rank)
 
     def __repr__(self):
         return f"<peer {self.rank} of {self.size}>"
@@ -233,6 +234,30 @@ class World(abc.ABC):
     def __sklearn_clone__(self):
         # An estimator's parameters are copied with it; a world is a place, not a value.
         return self
+
+
+def take(arrived, source):
+    """Take the first entry from `source` (None: from anyone) out of a mailbox.
+
+    Parameters
+    ----------
+    arrived : deque of tuple
+        Messages in order of arrival; an entry begins with its sender's rank.
+
+    Returns
+    -------
+    tuple or None
+        None if there is no such entry.
+    """
+    if not arrived:
+        return None
+    if source is None or arrived[0][0] == source:
+        return arrived.popleft()
+    for position, entry in enumerate(arrived):
+        if entry[0] == source:
+            del arrived[position]
+            return entry
+    return None
 
 
 def check_workers(workers):

@@ -25,7 +25,7 @@ from labkit.cluster import rendezvous
 from labkit.cluster.link import ABORT, BYE, Gone, frame
 from labkit.errors import ClusterError, DeadlockError, ProgramError
 from labkit.serial import program_error
-from labkit.world import CHANNELS, Peer
+from labkit.world import CHANNELS, Peer, take
 
 
 @dataclass
@@ -105,12 +105,12 @@ class ClusterPeer(Peer):
     def _recv(self, source):
         start = time.perf_counter()
         arrived = self._arrived[CHANNELS.index(self._channel)]
-        found = _take(arrived, source)
+        found = take(arrived, source)
         while found is None:
             self.waits_for = "any peer" if source is None else f"peer {source}"
             self._check_senders(source)
             self._progress()
-            found = _take(arrived, source)
+            found = take(arrived, source)
         self.waits_for = ""
         sender, message, nbytes = found
         if self._record:
@@ -218,19 +218,6 @@ class Poll:
                 self._poll.unregister(fd)
         return [self._links[fd] for fd, event in events
                 if fd in self._links and event & ~select.POLLOUT]
-
-
-def _take(arrived, source):
-    """Take the first message from `source` (None: anyone) out of `arrived`."""
-    if not arrived:
-        return None
-    if source is None or arrived[0][0] == source:
-        return arrived.popleft()
-    for position, entry in enumerate(arrived):
-        if entry[0] == source:
-            del arrived[position]
-            return entry
-    return None
 
 
 def run_peer(world_id, rank, addresses, secret, program, deadline_s, record, *parts):

@@ -29,7 +29,7 @@ from labkit.errors import (
     DeadlockError,
     ProgramError,
 )
-from labkit.records import Event, Run, WorldInfo
+from labkit.records import Events, Run, WorldInfo
 from labkit.serial import task_name
 from labkit.world import Shards, World, check_shards, check_workers
 
@@ -158,7 +158,7 @@ class ClusterWorld(World):
 
     def _record(self, outcomes):
         zero = min(outcome.start_s for outcome in outcomes)
-        events = [Event(kind, rank, start_s - zero, end_s - zero, *rest)
+        events = [(kind, rank, start_s - zero, end_s - zero, *rest)
                   for outcome in outcomes
                   for kind, rank, start_s, end_s, *rest in outcome.events]
         return Run(
@@ -166,7 +166,7 @@ class ClusterWorld(World):
             seconds=max(outcome.end_s for outcome in outcomes) - zero,
             messages=sum(outcome.messages for outcome in outcomes),
             nbytes=sum(outcome.nbytes for outcome in outcomes),
-            events=tuple(sorted(events, key=lambda event: event.start_s)),
+            events=Events(events),
             world=self._info())
 
     def _info(self):
@@ -200,13 +200,12 @@ class ClusterWorld(World):
                 self.client.cancel(futures, force=True)
                 raise
         ranks = {worker: rank for rank, worker in enumerate(self._workers)}
-        events = tuple(sorted(
-            (Event("task", ranks.get(worker, -1), start_s - began, end_s - began, -1, nbytes, -1,
+        events = [("task", ranks.get(worker, -1), start_s - began, end_s - began, -1, nbytes, -1,
                    f"{task_name(task)} {number}")
-             for number, (_, worker, start_s, end_s, nbytes) in enumerate(answers)),
-            key=lambda event: event.start_s)) if record else ()
+                  for number, (_, worker, start_s, end_s, nbytes) in enumerate(answers)]
         return Run([answer[0] for answer in answers], time.time() - began, len(answers),
-                   sum(answer[4] for answer in answers), events, world=self._info())
+                   sum(answer[4] for answer in answers), Events(events if record else ()),
+                   world=self._info())
 
     def _answers(self, futures):
         """Collect results as they come; what has come is not computed again."""
