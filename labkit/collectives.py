@@ -116,7 +116,8 @@ def alltoall(me, values):
 
 def barrier(me):
     """Return once every peer has called it."""
+    nothing = np.empty(0)
     distance = 1
     while distance < me.size:
-        me.sendrecv((me.rank + distance) % me.size, b"", (me.rank - distance) % me.size)
+        me.sendrecv((me.rank + distance) % me.size, nothing, (me.rank - distance) % me.size)
         distance *= 2

@@ -118,7 +118,7 @@ class SerialWorld(World):
         results, events = [], []
         for number, item in enumerate(items):
             start = time.perf_counter()
-            results.append(task(item))
+            results.append(run_task(task, item, number))
             if record:
                 events.append(("task", 0, start - zero, time.perf_counter() - zero, -1, 0, -1,
                                f"{task_name(task)} {number}"))
@@ -148,6 +148,20 @@ def program_error(error, peer):
     where = f"peer {peer.rank}" + (f", step {peer._step}" if peer._step >= 0 else "")
     return ProgramError(f"The program raised {type(error).__name__} in peer {peer.rank}.",
                         got=str(error) or repr(error), where=where)
+
+
+def run_task(task, item, number):
+    """Return `task(item)`; a ProgramError names the item if it raises."""
+    try:
+        return task(item)
+    except Exception as error:
+        raise task_error(error, number) from error
+
+
+def task_error(error, number):
+    """Return a ProgramError that says on which item a task of `map` raised."""
+    return ProgramError(f"The task raised {type(error).__name__} on item {number}.",
+                        got=str(error) or repr(error), where=f"item {number}")
 
 
 def deadlock_error(waiting, peers):

@@ -31,6 +31,7 @@ from labkit.serial import (
     local_parts,
     place_here,
     program_error,
+    run_task,
     stop,
     task_name,
 )
@@ -212,7 +213,7 @@ class SimulatedWorld(World):
             sent = 0 if placed else wire.size_of(item)
             start = max(free_s, assigned + self.network.message_s(sent))
             end = start + self.machine.work_s(**(work(item) if work else {}))
-            results.append(task(item))
+            results.append(run_task(task, item, number))
             nbytes = wire.size_of(results[-1])
             if placed:
                 free[rank] = (end, rank)

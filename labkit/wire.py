@@ -23,6 +23,12 @@ ARRAY, PICKLE = 1, 2
 MAX_BUFFERS = 4096                   # out-of-band buffers of one message; more travel in the pickle
 
 
+def is_plain(message):
+    """Whether the message is an array of numbers or text, which travels without pickle."""
+    return (type(message) is np.ndarray and message.dtype.names is None
+            and not message.dtype.hasobject)
+
+
 def encode(message):
     """Return `(kind, meta, buffers)`; the buffers share memory with the message.
 
@@ -31,7 +37,7 @@ def encode(message):
     ConfigurationError
         If the message cannot be pickled.
     """
-    if type(message) is np.ndarray and not message.dtype.hasobject and message.dtype.names is None:
+    if is_plain(message):
         meta = array_meta(message.dtype, message.shape)
         if not message.flags.c_contiguous:
             message = np.ascontiguousarray(message)
@@ -82,7 +88,7 @@ def allocate(kind, meta):
 
 def copy_of(message):
     """Return `(an independent copy, payload bytes)`, as if the message had travelled."""
-    if type(message) is np.ndarray and not message.dtype.hasobject:
+    if is_plain(message):
         return message.copy(order="C"), message.nbytes
     kind, meta, buffers = encode(message)
     copies = [bytearray(b) for b in buffers]
@@ -91,6 +97,6 @@ def copy_of(message):
 
 def size_of(message):
     """Return the payload bytes that the message would have."""
-    if type(message) is np.ndarray and not message.dtype.hasobject:
+    if is_plain(message):
         return message.nbytes
     return sum(b.nbytes for b in encode(message)[2])

@@ -121,6 +121,7 @@ class Peer(abc.ABC):
 
         The simulated world's clock moves by it; the others ignore it.
         """
+        return None
 
     @contextlib.contextmanager
     def _collective(self, name):

@@ -234,7 +234,7 @@ def run_peer(world_id, rank, addresses, secret, program, deadline_s, record, *pa
     hub.peer = me
     try:
         program = cloudpickle.loads(program)
-        parts = [_writeable(part) for part in parts]
+        parts = [_unpack(part) for part in parts]
         me.connect(hub, addresses, secret)
         _start_together(me)
         outcome.start_s = me.clock()
@@ -263,20 +263,32 @@ def _start_together(me):
     me.events.clear()
 
 
-def _writeable(part):
-    """Return a part that the program may change, unless it is a shared shard."""
-    if isinstance(part, Placed):
-        return part.value
-    if isinstance(part, np.ndarray) and not part.flags.writeable:
-        return part.copy()               # Dask hands out arrays that lie in its receive buffer
-    return part
-
-
 @dataclass(frozen=True)
 class Placed:
     """A shard that lives on a worker: read-only, shared by all runs."""
 
     value: Any
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A part that travels as pickle."""
+
+    pickled: bytes
+
+    def __sizeof__(self):
+        return len(self.pickled)
+
+
+def _unpack(part):
+    """Return a part as the program takes it: its own to change, unless it is a shard."""
+    if isinstance(part, Placed):
+        return part.value
+    if isinstance(part, Packed):
+        return cloudpickle.loads(part.pickled)
+    if isinstance(part, np.ndarray) and not part.flags.writeable:
+        return part.copy()               # Dask hands out arrays that lie in its receive buffer
+    return part
 
 
 def _explain(error, me):

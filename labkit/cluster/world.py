@@ -16,21 +16,21 @@ import time
 from contextlib import ExitStack
 
 import cloudpickle
+import numpy as np
 from dask.sizeof import sizeof
 from distributed import Lock, as_completed, wait
 
 from labkit import sharding, wire
 from labkit.cluster import rendezvous, start
-from labkit.cluster.peer import Outcome, Placed, cause_of, run_peer
+from labkit.cluster.peer import Packed, Placed, cause_of, run_peer
 from labkit.errors import (
     ClusterError,
     ConfigurationError,
     DeadlineExceeded,
     DeadlockError,
-    ProgramError,
 )
 from labkit.records import Events, Run, WorldInfo
-from labkit.serial import task_name
+from labkit.serial import task_error, task_name
 from labkit.world import Shards, World, check_shards, check_workers
 
 LARGE = 1_000_000            # bytes from which a part goes straight to its worker
@@ -178,9 +178,12 @@ class ClusterWorld(World):
             part = parts.parts[rank]
             return Placed(part) if not hasattr(part, "key") else part
         part = parts[rank]
+        if not isinstance(part, np.ndarray):
+            # Dask would look into lists, and make several objects of one that occurs twice.
+            part = Packed(_pickled(part))
         if sizeof(part) < LARGE:
             return part
-        return self.client.scatter(part, workers=[self._workers[rank]], hash=False)
+        return self.client.scatter([part], workers=[self._workers[rank]], hash=False)[0]
 
     # ---- map
 
@@ -216,7 +219,7 @@ class ClusterWorld(World):
             for future in as_completed(futures, timeout=self.deadline_s, raise_errors=False):
                 number = future.key[1]
                 if future.status == "error":
-                    raise _task_error(future, number)
+                    raise _failed_task(future, number)
                 answers[number] = future.result()
                 future.release()
         except TimeoutError as error:
@@ -357,25 +360,25 @@ def _raise_first(failed, deadline_s):
     raise next((o.error for o in failed if o.cause == "gone"), failed[0].error)
 
 
-def _task_error(future, number):
+def _failed_task(future, number):
     error = future.exception()
     if type(error).__name__ == "KilledWorker":
         return ClusterError("A task's worker died each time it ran.", where=f"item {number}",
                             got=str(error))
-    named = ProgramError(f"The task raised {type(error).__name__} on item {number}.",
-                         got=str(error), where=f"item {number}")
+    named = task_error(error, number)
     named.__cause__ = error
     return named
 
 
-def _pickled(function):
+def _pickled(thing):
     try:
-        return cloudpickle.dumps(function)
+        return cloudpickle.dumps(thing)
     except Exception as error:
+        what = f"function {task_name(thing)}" if callable(thing) else type(thing).__name__
         raise ConfigurationError(
-            f"The function {task_name(function)} cannot be sent to the workers.", got=error,
-            expected="a function whose variables can be pickled",
-            remedy="create files, locks and connections inside the function") from error
+            f"This {what} cannot be sent to the workers.", got=error,
+            expected="something that can be pickled, with all that it refers to",
+            remedy="create files, locks and connections inside the program") from error
 
 
 def _survey(dask_scheduler):
@@ -397,6 +400,3 @@ def _run_task(code, item):
     result = task(item)
     end_s = time.time()
     return result, get_worker().address, start_s, end_s, wire.size_of(result)
-
-
-__all__ = ["ClusterWorld", "Outcome"]

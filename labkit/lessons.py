@@ -1,0 +1,145 @@
+"""Run the lessons without a browser and keep what they show as HTML.
+
+    [##########----------]  1/2  00_start_here                  12.3 s  ok
+
+A lesson runs in its own kernel, in the notebook's folder, as it does in
+JupyterLab. A failing cell is named, the HTML up to it is kept, and the other
+lessons still run.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from nbconvert import HTMLExporter
+
+from labkit.errors import ConfigurationError
+
+CELL_TIMEOUT_S = 120
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """How the run of one notebook ended."""
+
+    name: str
+    """The notebook's file name without its ending."""
+    seconds: float
+    """Wall time with the start of the kernel."""
+    problem: str = ""
+    """The cell that failed and why; empty when all ran."""
+
+
+def find_lessons(names=(), folder="notebooks"):
+    """Paths of the notebooks with these names, or of all, in the order of teaching.
+
+    Raises
+    ------
+    ConfigurationError
+        When the folder holds no notebook, or none of a given name.
+    """
+    paths = {path.stem: path for path in sorted(Path(folder).glob("*.ipynb"))}
+    wanted = [Path(name).stem for name in names] or list(paths)
+    unknown = [name for name in wanted if name not in paths]
+    if unknown or not wanted:
+        raise ConfigurationError(
+            "there is no such lesson",
+            expected=", ".join(paths) or "notebooks",
+            got=", ".join(unknown) or "an empty folder",
+            where=Path(folder).resolve(),
+            remedy="run this in the project's top folder, with names from the list or none",
+        )
+    return [paths[name] for name in wanted]
+
+
+def run_lesson(path, build="build/lessons", on_cell=None):
+    """Execute a notebook and write what it shows to ``build/<name>.html``.
+
+    Parameters
+    ----------
+    path, build : path-like
+        The notebook, which is left as it is, and the folder for the HTML.
+    on_cell : callable, optional
+        Called with the share of the cells that are done, 0 to 1.
+
+    Returns
+    -------
+    Lesson
+    """
+    path, start = Path(path), time.perf_counter()
+    notebook = nbformat.read(path, as_version=4)
+    problem = _execute(notebook, path.parent, on_cell)
+    _write_html(notebook, Path(build) / f"{path.stem}.html")
+    return Lesson(path.stem, time.perf_counter() - start, problem)
+
+
+def _execute(notebook, folder, on_cell):
+    last = 0
+
+    def cell_done(cell, cell_index):
+        nonlocal last
+        last = cell_index
+        if on_cell:
+            on_cell((cell_index + 1) / len(notebook.cells))
+
+    client = NotebookClient(
+        notebook,
+        timeout=CELL_TIMEOUT_S,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(folder)}},
+        on_cell_complete=cell_done,
+    )
+    try:
+        client.execute()
+    except CellExecutionError as error:
+        return f"cell {last + 1}: {error.ename}: {error.evalue}"
+    except (CellTimeoutError, DeadKernelError) as error:
+        return f"after cell {last + 1}: {str(error).splitlines()[0]}"
+    return ""
+
+
+def _write_html(notebook, target):
+    html, _ = HTMLExporter().from_notebook_node(
+        notebook, resources={"metadata": {"name": target.stem}}
+    )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(html, encoding="utf-8")
+
+
+def bar(share, width=20):
+    """A share between 0 and 1 as ``[#####---------------]``."""
+    full = round(share * width)
+    return f"[{'#' * full}{'-' * (width - full)}]"
+
+
+def run_lessons(names=(), folder="notebooks", build="build/lessons", out=None):
+    """Run lessons one after the other, a line of progress for each.
+
+    Returns
+    -------
+    int
+        The exit status: 0 when every cell of every lesson ran, 1 otherwise.
+    """
+    out = out or sys.stdout
+    paths = find_lessons(names, folder)
+    status = 0
+    for done, path in enumerate(paths):
+
+        def show(share, text="", end="", done=done, path=path):
+            line = f"{bar((done + share) / len(paths))} {done + 1:2d}/{len(paths)}  {path.stem:<34}"
+            if out.isatty() or text:  # a log file gets only the line that stays
+                print(f"\r{line}{text}" if out.isatty() else f"{line}{text}", end=end, file=out)
+                out.flush()
+
+        show(0)
+        lesson = run_lesson(path, build, on_cell=show)
+        show(1, f"{lesson.seconds:6.1f} s  {lesson.problem or 'ok'}", end="\n")
+        status = status or int(bool(lesson.problem))
+    print(f"HTML is in {build}", file=out)
+    return status
