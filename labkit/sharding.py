@@ -76,7 +76,7 @@ def chunk_grid(arrays):
     grid = []
     for array in arrays:
         rows = arrays[0].chunks[0]
-        array = array.rechunk({0: rows, **{axis: -1 for axis in range(1, array.ndim)}})
+        array = array.rechunk({0: rows, **dict.fromkeys(range(1, array.ndim), -1)})
         grid.append(array.to_delayed().ravel().tolist())
     return grid
 
