@@ -1,0 +1,125 @@
+"""MapReduce: say what happens to one item and to one key; the scheduler does the rest.
+
+    item 0 --mapper--> (a,1) (b,1) (a,1) --combiner--> (a,2) (b,1) --+          +--reducer--> a: 3
+    item 1 --mapper--> (a,1) (b,1)       --combiner--> (a,1) (b,1) --+-- group -+
+                                                                                +--reducer--> b: 2
+
+Tasks are stateless: any worker can run any of them, twice if need be, so a lost one is run
+again. The price is paid in training: each question is a new job that starts from nothing but
+its items and the question.
+
+Here pairs are grouped by the caller of `map_reduce`, through whom they all pass; Hadoop sorts
+them between its workers, on disk. Source: Dean and Ghemawat, "MapReduce: simplified data
+processing on large clusters", OSDI 2004; Chu et al., "Map-Reduce for machine learning on
+multicore", NIPS 2006, for training.
+"""
+
+from __future__ import annotations
+
+import functools
+from functools import partial
+
+import numpy as np
+
+from labkit.sharding import Shards
+
+
+def map_reduce(world, mapper, reducer, items, combiner=None, n_reducers=None, work=None):
+    """Run one MapReduce job.
+
+    Parameters
+    ----------
+    world : World
+    mapper : callable
+        ``mapper(item)`` yields (key, value) pairs; keys are hashable.
+    reducer : callable
+        ``reducer(key, values)`` returns one result; `values` is a list in the items' order.
+    items : Shards or sequence
+        One map task each: make them coarse.
+    combiner : callable, optional
+        ``combiner(key, values)`` folds the values of one key within one map task, so that
+        fewer travel. Often the reducer itself.
+    n_reducers : int, optional
+        Reduce tasks, by default one a worker; 0 reduces here, which pays for few small values.
+    work : callable, optional
+        ``work(item)``, what mapping costs in the simulated world: see `World.map`.
+
+    Returns
+    -------
+    results : dict
+        {key: result}, in the order in which keys first appear.
+    runs : list of Run
+        The map phase, and the reduce phase if there was one.
+    """
+    mapped = world.map(partial(_map_task, mapper, combiner), items, work=work)
+    groups = list(_group(pair for pairs in mapped.results for pair in pairs).items())
+    if n_reducers == 0:
+        return dict(_reduce_task(reducer, groups)), [mapped]
+    n_reducers = min(n_reducers or world.workers, len(groups))
+    reduced = world.map(partial(_reduce_task, reducer),
+                        [groups[first::n_reducers] for first in range(n_reducers)])
+    found = dict(pair for pairs in reduced.results for pair in pairs)
+    return {key: found[key] for key, _ in groups}, [mapped, reduced]
+
+
+def _map_task(mapper, combiner, item):
+    pairs = mapper(item)
+    return list(pairs) if combiner is None else _reduce_task(combiner, _group(pairs).items())
+
+
+def _group(pairs):
+    groups = {}
+    for key, value in pairs:
+        groups.setdefault(key, []).append(value)
+    return groups
+
+
+def _reduce_task(reducer, groups):
+    return [(key, reducer(key, values)) for key, values in groups]
+
+
+def train(world, make_local, drive, *shards):
+    """Run `drive` here; each of its questions is one MapReduce job over the shards.
+
+    Parameters
+    ----------
+    world : World
+    make_local : callable
+        ``make_local(*parts)`` returns an object with `answer(question, value)` and
+        `work(question)`. Called anew in every task: nothing is kept between questions.
+    drive : callable
+        ``drive(ask)``.
+    *shards : Shards, or sequences with one part a worker
+        From `world.shard`; cut at the same rows.
+
+    Returns
+    -------
+    result : object
+        What `drive` returns.
+    runs : list of Run
+        One for each question.
+    """
+    items = Shards(list(zip(*(getattr(s, "parts", s) for s in shards))), by="zipped")
+    runs = []
+
+    def ask(question, value=None, op=np.add):
+        answers, jobs = map_reduce(
+            world, partial(_answer, make_local, question, value), partial(_fold, op), items,
+            n_reducers=0, work=lambda item: make_local(*_open(item)).work(question))
+        runs.extend(jobs)
+        return answers[question]
+
+    return drive(ask), runs
+
+
+def _answer(make_local, question, value, item):
+    yield question, make_local(*_open(item)).answer(question, value)
+
+
+def _open(item):
+    # A part that lies in another process arrives in the wrapper that marks it as placed.
+    return [getattr(part, "value", part) for part in item]
+
+
+def _fold(op, key, answers):
+    return functools.reduce(op, answers)
