@@ -1,8 +1,8 @@
 """Is this machine ready for the lessons? One line a question: OK, or what to do.
 
-    OK   python       3.11.7
-    OK   cores        2
-    FIX  memory       0.5 GiB free: close other programs or browser tabs
+    OK   python         3.11.7
+    OK   cores          2
+    FIX  memory         0.5 GiB free: close other programs or browser tabs
 
 Each check is a function that returns a `Check`. What it looks at can be passed
 in, so that a test can show it a machine that is not ready.
@@ -15,6 +15,7 @@ import importlib.metadata
 import importlib.util
 import multiprocessing
 import os
+import re
 import shutil
 import socket
 import sys
@@ -42,7 +43,7 @@ class Check:
     """What the reader can do about it; a note where `ok`."""
 
     def __str__(self):
-        line = f"{'OK ' if self.ok else 'FIX'}  {self.name:<13}{self.found}"
+        line = f"{'OK ' if self.ok else 'FIX'}  {self.name:<15}{self.found}"
         return f"{line}: {self.remedy}" if self.remedy else line
 
 
@@ -64,8 +65,7 @@ def runtime_requirements():
 
 def import_name(requirement):
     """The module that a requirement such as ``dask[array]>=2026.8`` provides."""
-    name = requirement.replace("[", " ").replace(">", " ").replace("=", " ").replace("<", " ")
-    name = name.split()[0]
+    name = re.match(r"[\w.-]+", requirement)[0]
     return IMPORT_NAMES.get(name, name.replace("-", "_"))
 
 

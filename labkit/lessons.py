@@ -92,6 +92,7 @@ def _execute(notebook, folder, on_cell):
         notebook,
         timeout=CELL_TIMEOUT_S,
         kernel_name="python3",
+        extra_arguments=["--log-level=ERROR"],  # a kernel's warnings would cut the progress bar
         resources={"metadata": {"path": str(folder)}},
         on_cell_complete=cell_done,
     )

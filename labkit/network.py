@@ -119,5 +119,6 @@ def _named(value, kind, known, word):
         return value
     if value in known:
         return known[value]
-    raise ConfigurationError(f"This {word} is not known.", expected=", ".join(map(repr, known)),
-                             got=repr(value), remedy=f"pass one of these names or a {kind.__name__}")
+    raise ConfigurationError(
+        f"This {word} is not known.", expected=", ".join(map(repr, known)), got=repr(value),
+        remedy=f"pass one of these names or a {kind.__name__}")

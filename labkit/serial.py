@@ -20,7 +20,8 @@ from greenlet import getcurrent, greenlet
 from labkit import sharding, wire
 from labkit.errors import DeadlockError, ProgramError
 from labkit.records import Events, Run, WorldInfo
-from labkit.world import Peer, Shards, World, check_shards, take
+from labkit.sharding import Shards
+from labkit.world import Peer, World, check_shards, take
 
 
 class SerialPeer(Peer):
@@ -31,7 +32,6 @@ class SerialPeer(Peer):
         self._peers = peers
         self._run = run
         self._mailbox = defaultdict(deque)    # channel -> messages in order of arrival
-        self.waits_for = None
 
     def _send(self, to, message):
         start = self._run.clock()
@@ -43,9 +43,9 @@ class SerialPeer(Peer):
     def _recv(self, source):
         start = self._run.clock()
         while (found := take(self._mailbox[self._channel], source)) is None:
-            self.waits_for = "any peer" if source is None else f"peer {source}"
+            self._awaits = self._channel, source
             getcurrent().parent.switch()
-        self.waits_for = None
+        self._awaits = None
         sender, message, nbytes = found
         self._run.progress = True
         self._run.record("recv", self, start, sender, nbytes)
@@ -145,9 +145,8 @@ def program_error(error, peer):
     """Return a ProgramError that says which peer raised, and in which step."""
     if isinstance(error, ProgramError):
         return error
-    where = f"peer {peer.rank}" + (f", step {peer._step}" if peer._step >= 0 else "")
     return ProgramError(f"The program raised {type(error).__name__} in peer {peer.rank}.",
-                        got=str(error) or repr(error), where=where)
+                        got=str(error) or repr(error), where=peer.place())
 
 
 def run_task(task, item, number):
@@ -166,11 +165,9 @@ def task_error(error, number):
 
 def deadlock_error(waiting, peers):
     """Return a DeadlockError that names every peer in `waiting` and whom it waits for."""
-    waits = "; ".join(f"peer {p.rank} waits for {p.waits_for}"
-                      + (f" in {p._channel}" if p._channel else "")
-                      + (f", step {p._step}" if p._step >= 0 else "") for p in waiting)
     done = [p.rank for p in peers if p not in waiting]
-    return DeadlockError("The peers wait for each other.", got=waits,
+    return DeadlockError("The peers wait for each other.",
+                         got="; ".join(p.waiting() for p in waiting),
                          expected="every message that is awaited is sent",
                          where=f"peers {done} have finished" if done else None)
 

@@ -35,7 +35,8 @@ from labkit.serial import (
     stop,
     task_name,
 )
-from labkit.world import Peer, Shards, World, check_shards, take
+from labkit.sharding import Shards
+from labkit.world import Peer, World, check_shards, take
 
 
 class SimulatedPeer(Peer):
@@ -49,14 +50,7 @@ class SimulatedPeer(Peer):
         self._out_free_s = 0.0           # when its port out has sent what it was given
         self._in_free_s = 0.0
         self._arrived = defaultdict(deque)   # channel -> (source, message, nbytes, arrival_s)
-        self._awaits = None              # (channel, source or None) while it waits
         self._greenlet = None
-
-    @property
-    def waits_for(self):
-        """Whom a peer that has not ended waits for, in words."""
-        source = self._awaits[1]
-        return "any peer" if source is None else f"peer {source}"
 
     def _send(self, to, message):
         run, network = self._run, self._network

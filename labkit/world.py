@@ -21,8 +21,6 @@ import numpy as np
 
 from labkit import collectives, sharding
 from labkit.errors import ConfigurationError
-from labkit.sharding import Shards
-
 
 CHANNELS = ("", "broadcast", "reduce", "allreduce", "allgather", "alltoall", "barrier")
 """The program's own messages, and those of each collective, never mix: `recv_any` in a slow
@@ -37,6 +35,7 @@ class Peer(abc.ABC):
         self.size = size
         self._step = -1
         self._channel = ""
+        self._awaits = None              # (channel, source or None) while it waits
 
     @abc.abstractmethod
     def _send(self, to, message): ...
@@ -121,7 +120,22 @@ class Peer(abc.ABC):
 
         The simulated world's clock moves by it; the others ignore it.
         """
-        return None
+        return
+
+    def place(self, channel=""):
+        """Return where this peer is, in words: rank, collective and step."""
+        parts = [f"peer {self.rank}", f"in {channel}" if channel else "",
+                 f"step {self._step}" if self._step >= 0 else ""]
+        return ", ".join(part for part in parts if part)
+
+    def waiting(self):
+        """Return whom this peer waits for, in words; "" if it does not wait."""
+        if self._awaits is None:
+            return ""
+        channel, source = self._awaits
+        who = "any peer" if source is None else source
+        who = f"peer {who}" if isinstance(who, int) else who
+        return f"{self.place(channel)} waits for {who}"
 
     @contextlib.contextmanager
     def _collective(self, name):
@@ -137,11 +151,11 @@ class Peer(abc.ABC):
         if not (isinstance(rank, (int, np.integer)) and 0 <= rank < self.size):
             raise ConfigurationError(f"Cannot {verb} this peer.", got=repr(rank),
                                      expected=f"a rank from 0 to {self.size - 1}",
-                                     where=f"peer {self.rank}, step {self._step}")
+                                     where=self.place())
         if rank == self.rank and not own:
             raise ConfigurationError(f"Peer {rank} cannot {verb} itself.",
                                      expected="another peer's rank", got=int(rank),
-                                     where=f"step {self._step}",
+                                     where=self.place(),
                                      remedy="keep the value in a variable")
         return int(rank)
 

@@ -56,7 +56,8 @@ def test_imports_point_down(path):
 
 
 @pytest.mark.parametrize(("module", "name"), [
-    ("errors", "labkit.world.Peer"), ("models", "distributed"), ("models", "dask.distributed.Client"),
+    ("errors", "labkit.world.Peer"), ("models", "distributed"),
+    ("models", "dask.distributed.Client"),
     ("world", "labkit.cluster.link.Link"), ("serial", "distributed.worker.get_worker")])
 def test_the_check_itself_finds_a_violation(module, name):
     assert violations(PACKAGE / f"{module}.py", FLOOR[module], {name})

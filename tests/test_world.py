@@ -324,7 +324,8 @@ def test_shards_hold_every_row_once_and_stay_aligned(world, make, by):
     assert sorted(seen) == list(range(30))
     dense = [p.toarray() if scipy.sparse.issparse(p) else p for p in X_shards]
     np.testing.assert_array_equal(np.concatenate(dense), X[seen])
-    sums = world.run(lambda me, x, y: (np.asarray(x.sum(axis=0)).ravel(), len(y)), X_shards, y_shards)
+    sums = world.run(lambda me, x, y: (np.asarray(x.sum(axis=0)).ravel(), len(y)),
+                     X_shards, y_shards)
     np.testing.assert_allclose(sum(s for s, _ in sums.results), X.sum(axis=0))
 
 

@@ -38,7 +38,8 @@ class Outcome:
     cause: str = ""
     """"program" (it raised), "waiting" (for a message that did not come), "gone" (a peer
     vanished), "aborted" (another peer failed first), "" (no error)."""
-    waits_for: str = ""
+    waits: str = ""
+    """Whom it waited for when it stopped, in words."""
     start_s: float = 0.0
     end_s: float = 0.0
     messages: int = 0
@@ -58,7 +59,6 @@ class ClusterPeer(Peer):
         self.links = {}
         self.events = []
         self.messages = self.nbytes = 0
-        self.waits_for = ""
         # perf_counter's zero is the machine's own: shift it to the wall clock, so that
         # peers on several hosts agree as well as their clocks do.
         self._shift = time.time() - time.perf_counter()
@@ -96,22 +96,22 @@ class ClusterPeer(Peer):
 
     def _push(self, link, buffers):
         """Write the rest of a message, reading from everyone while the link is full."""
-        self.waits_for = f"peer {link.rank} to take a message"
+        self._awaits = self._channel, f"peer {link.rank} to take a message"
         while buffers:
             self._progress(link)
             buffers = link.write(buffers)
-        self.waits_for = ""
+        self._awaits = None
 
     def _recv(self, source):
         start = time.perf_counter()
         arrived = self._arrived[CHANNELS.index(self._channel)]
         found = take(arrived, source)
         while found is None:
-            self.waits_for = "any peer" if source is None else f"peer {source}"
+            self._awaits = self._channel, source
             self._check_senders(source)
             self._progress()
             found = take(arrived, source)
-        self.waits_for = ""
+        self._awaits = None
         sender, message, nbytes = found
         if self._record:
             self.events.append(("recv", start, time.perf_counter(), sender, nbytes, self._step,
@@ -146,17 +146,8 @@ class ClusterPeer(Peer):
         """Raise at once when everyone who could send has finished."""
         senders = self.links.values() if source is None else [self.links[source]]
         if all(link.finished for link in senders):
-            raise DeadlockError(
-                f"Peer {self.rank} waits for a message that nobody will send.",
-                expected=f"a message from {self.waits_for}",
-                got="their program has ended" if source is None else f"peer {source} has ended",
-                where=self.place())
-
-    def place(self):
-        """Return where this peer is: its rank, collective and step."""
-        parts = [f"peer {self.rank}", f"in {self._channel}" if self._channel else "",
-                 f"step {self._step}" if self._step >= 0 else ""]
-        return ", ".join(part for part in parts if part)
+            raise DeadlockError(f"Peer {self.rank} waits for a message that nobody will send.",
+                                got=f"{self.waiting()}, who has ended")
 
     # ---- the end
 
@@ -172,7 +163,7 @@ class ClusterPeer(Peer):
         """Say goodbye and read on until everyone has: nobody's last message is cut off."""
         self.say(BYE)
         while not all(link.finished for link in self.links.values()):
-            self.waits_for = "the others to end"
+            self._awaits = "", "the others to end"
             self._progress()
 
     def close(self):
@@ -245,7 +236,7 @@ def run_peer(world_id, rank, addresses, secret, program, deadline_s, record, *pa
         me.leave()
     except BaseException as error:
         outcome.cause, outcome.error = _explain(error, me)
-        outcome.waits_for = me.waits_for
+        outcome.waits = me.waiting()
         me.say(ABORT)
     finally:
         hub.peer = None
@@ -295,7 +286,7 @@ def _explain(error, me):
     """Return `(cause, an error that can travel)`."""
     if isinstance(error, TimeoutError) and not str(error):
         return "waiting", DeadlockError(f"Peer {me.rank} still waits at the deadline.",
-                                        got=f"waits for {me.waits_for}", where=me.place())
+                                        got=me.waiting())
     if isinstance(error, DeadlockError):
         return "waiting", error
     if isinstance(error, Aborted):

@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import tempfile
@@ -26,6 +25,7 @@ SETTINGS = {
     "distributed.worker.multiprocessing-method": "spawn",
 }
 START_S = 60
+CONNECT_S = 10
 LOOPBACK = "127.0.0.1"
 
 
@@ -57,8 +57,8 @@ def connect(address, stack, security):
         If no scheduler answers there.
     """
     try:
-        client = Client(address, timeout=10, security=security, set_as_default=False)
-    except (OSError, TimeoutError, asyncio.TimeoutError) as error:
+        client = Client(address, timeout=CONNECT_S, security=security, set_as_default=False)
+    except (OSError, TimeoutError) as error:
         raise ClusterError(
             "No Dask scheduler answers.", where=address, got=str(error),
             expected="a running `dask scheduler`",
@@ -91,7 +91,7 @@ def default_workers():
 def _wait_for_workers(client, workers):
     try:
         client.wait_for_workers(workers, timeout=START_S)
-    except (TimeoutError, asyncio.TimeoutError) as error:
+    except TimeoutError as error:
         raise ClusterError(
             "The workers did not start in time.", expected=f"{workers} in {START_S} s",
             got=len(client.scheduler_info(n_workers=-1)["workers"]),

@@ -31,7 +31,8 @@ from labkit.errors import (
 )
 from labkit.records import Events, Run, WorldInfo
 from labkit.serial import task_error, task_name
-from labkit.world import Shards, World, check_shards, check_workers
+from labkit.sharding import Shards
+from labkit.world import World, check_shards, check_workers
 
 LARGE = 1_000_000            # bytes from which a part goes straight to its worker
 GRACE_S = 5                  # for the other peers to report, once one has failed
@@ -147,7 +148,9 @@ class ClusterWorld(World):
                     if all(f.done() for f in alive) or time.monotonic() > deadline:
                         raise self._lost_error(lost)
                 if time.monotonic() > deadline:
-                    raise self._overdue_error(futures)
+                    late = [rank for rank, future in enumerate(futures) if not future.done()]
+                    self._replace([self._workers[rank] for rank in late], futures)
+                    raise self._overdue_error(late)
         except BaseException:
             self._stop_peers(futures)
             raise
@@ -192,10 +195,13 @@ class ClusterWorld(World):
         items = items.parts if isinstance(items, Shards) else list(items)
         name = f"{task_name(task)}-{secrets.token_hex(4)}"
         with self._exclusive():
-            self._choose(self._survey())
+            survey = self._survey()
+            self._choose(survey)
+            # A task that may run anywhere also runs on the replacement of a worker that died.
+            where = self._workers if len(survey) > self.workers else None
             began = time.time()
             futures = [self.client.submit(_run_task, code, item, key=(name, number),
-                                          workers=self._workers, pure=False)
+                                          workers=where, pure=False)
                        for number, item in enumerate(items)]
             try:
                 answers = self._answers(futures)
@@ -223,6 +229,8 @@ class ClusterWorld(World):
                 answers[number] = future.result()
                 future.release()
         except TimeoutError as error:
+            busy = [worker for worker, tasks in self._survey().items() if tasks]
+            self._replace([worker for worker in busy if worker in self._workers], futures)
             waiting = [n for n, answer in enumerate(answers) if answer is None]
             raise DeadlineExceeded(
                 "Tasks have not ended by the deadline.", expected=f"{self.deadline_s} s",
@@ -252,7 +260,7 @@ class ClusterWorld(World):
 
     def _survey(self):
         """Ask the scheduler for its workers: {address: number of tasks they have}."""
-        return self.client.run_on_scheduler(_survey)
+        return {worker: len(tasks) for worker, tasks in self.client.processing().items()}
 
     def _choose(self, survey):
         """Keep the ranks' workers while they are free; replace those that are gone."""
@@ -305,6 +313,16 @@ class ClusterWorld(World):
             self.client.run(rendezvous.interrupt_peer, self._id, workers=alive, on_error="ignore")
         self.client.cancel(futures, force=True)
 
+    def _replace(self, workers, futures):
+        """End workers whose tasks do not return: their threads cannot be stopped otherwise.
+
+        On a cluster given by address that works for workers that a nanny watches; others
+        stay busy until their task returns.
+        """
+        self.client.cancel(futures, force=True)      # or the tasks would go to other workers
+        with contextlib.suppress(Exception):
+            self.client.restart_workers(workers, timeout=REPLACEMENT_S, raise_for_error=False)
+
     def _on_event(self, event):
         _, message = event
         if message.get("action") == "remove-worker":
@@ -337,8 +355,7 @@ class ClusterWorld(World):
                             remedy="run again: a worker that was started here is replaced; "
                                    "data that had been placed on it must be sharded again")
 
-    def _overdue_error(self, futures):
-        late = [rank for rank, future in enumerate(futures) if not future.done()]
+    def _overdue_error(self, late):
         return DeadlineExceeded(
             "Peers still compute after the deadline.", expected=f"{self.deadline_s} s",
             got=f"peers {late}", remedy="give the world a longer deadline_s")
@@ -351,8 +368,7 @@ def _raise_first(failed, deadline_s):
             raise outcome.error from cause_of(outcome.error)
     waiting = [outcome for outcome in failed if outcome.cause == "waiting"]
     if waiting:
-        waits = "; ".join(f"{o.error.where} waits for {o.waits_for}"
-                          for o in failed if o.waits_for)
+        waits = "; ".join(outcome.waits for outcome in failed if outcome.waits)
         raise DeadlockError("The peers wait for each other.", got=waits,
                             expected=f"every message that is awaited is sent within {deadline_s} s",
                             remedy="find the peer that should have sent; labkit.simulated finds "
@@ -379,11 +395,6 @@ def _pickled(thing):
             f"This {what} cannot be sent to the workers.", got=error,
             expected="something that can be pickled, with all that it refers to",
             remedy="create files, locks and connections inside the program") from error
-
-
-def _survey(dask_scheduler):
-    return {ws.address: len(ws.processing) for ws in dask_scheduler.workers.values()
-            if ws.status.name == "running"}
 
 
 def _placed(blocks):

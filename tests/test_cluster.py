@@ -1,0 +1,300 @@
+"""What only the cluster world does: processes, sockets, deadlines, other people's clusters."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import dask.array as da
+import numpy as np
+import psutil
+import pytest
+
+import labkit
+from labkit.cluster import start
+from labkit.errors import (
+    ClusterError,
+    ConfigurationError,
+    DeadlineExceeded,
+    DeadlockError,
+    ProgramError,
+)
+
+
+def allreduce(me, x):
+    return me.allreduce(x)
+
+
+def pid(me):
+    return os.getpid()
+
+
+def check_works(world):
+    xs = [np.arange(5.0) + rank for rank in range(world.workers)]
+    world.run(allreduce, xs).verify(sum(xs))
+
+
+# ---- processes and defaults
+
+
+def test_every_peer_has_a_process_of_its_own_and_keeps_it(cluster):
+    pids = cluster.run(pid).results
+    assert len({*pids, os.getpid()}) == 4
+    assert cluster.run(pid).results == pids
+
+
+def test_defaults(cluster):
+    from threadpoolctl import threadpool_info
+
+    assert cluster.dashboard.startswith("http://127.0.0.1:")
+    blas = cluster.run(lambda me: [pool["num_threads"] for pool in threadpool_info()]).results
+    assert {threads for pools in blas for threads in pools} == {1}
+    listening = {connection.laddr.ip
+                 for process in [psutil.Process(), *psutil.Process().children(recursive=True)]
+                 for connection in process.net_connections("tcp")
+                 if connection.status == psutil.CONN_LISTEN}
+    assert listening == {"127.0.0.1"}
+
+
+def test_peers_are_named_tasks_on_the_dashboard(cluster):
+    def ring_of_friends(me):
+        me.barrier()
+
+    cluster.run(ring_of_friends)
+    names = cluster.client.run_on_scheduler(
+        lambda dask_scheduler: list(dask_scheduler.task_prefixes))
+    assert "ring_of_friends" in names
+
+
+def test_interrupt_spares_the_workers(cluster):
+    pids = cluster.run(pid).results
+    for process in pids:
+        os.kill(process, signal.SIGINT)
+    time.sleep(0.2)
+    assert cluster.run(pid).results == pids
+
+
+def test_interrupting_a_run_stops_it_and_the_next_one_works(cluster):
+    timer = threading.Timer(0.7, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        cluster.run(lambda me: me.recv((me.rank + 1) % me.size))
+    check_works(cluster)
+
+
+def test_nothing_is_left_behind():
+    def scratch():
+        return set(Path(tempfile.gettempdir()).glob("labkit-*"))
+
+    before = {process.pid for process in psutil.Process().children(recursive=True)}
+    scratch_before = scratch()
+    with labkit.cluster(workers=2) as world:
+        workers = set(world.run(pid).results)
+        ports = list(world._listens.values())
+    deadline = time.monotonic() + 5
+    while any(psutil.pid_exists(worker) for worker in workers) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    left = {p.pid for p in psutil.Process().children(recursive=True)} - before
+    # Python's own resource tracker lives as long as this process.
+    left = {p for p in left if "resource_tracker" not in " ".join(psutil.Process(p).cmdline())}
+    assert not left & workers and not left
+    assert scratch() == scratch_before
+    for port in ports:
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(port, timeout=1)
+
+
+# ---- faults
+
+
+@pytest.fixture
+def short():
+    """A world of its own, with a short deadline, for tests that break it."""
+    with labkit.cluster(workers=2, deadline_s=2) as world:
+        yield world
+
+
+def test_faults_are_named_and_the_next_run_works(short):
+    with pytest.raises(DeadlockError, match="peer 0, in allreduce waits for peer 1") as caught:
+        short.run(lambda me: me.allreduce(1) if me.rank == 0 else me.recv(0))
+    assert "peer 1 waits for peer 0" in caught.value.got
+    check_works(short)
+
+    def dies(me):
+        if me.rank == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        me.recv(1)
+
+    victim = short._workers[1]
+    with pytest.raises(ClusterError, match="A worker died") as caught:
+        short.run(dies)
+    assert caught.value.got == f"peer 1 at {victim}"
+    check_works(short)
+    assert short._workers[1] != victim
+
+    with pytest.raises(DeadlineExceeded, match=r"peers \[1\]"):
+        short.run(lambda me: time.sleep(60) if me.rank else None)
+    check_works(short)
+
+    with pytest.raises(DeadlineExceeded, match="1 of 3 unfinished"):
+        short.map(lambda i: time.sleep(40 * (i == 1)), range(3))
+    check_works(short)
+
+
+def test_a_task_that_kills_each_of_its_workers_is_named(cluster):
+    with pytest.raises(ClusterError, match="died each time") as caught:
+        cluster.map(lambda i: os.kill(os.getpid(), signal.SIGKILL) if i == 1 else i, range(2))
+    assert caught.value.where == "item 1"
+    check_works(cluster)
+
+
+def test_what_cannot_be_pickled_is_named_before_the_start(cluster):
+    lock = threading.Lock()
+    with pytest.raises(ConfigurationError, match="function guarded"):
+        def guarded(me):
+            return lock
+        cluster.run(guarded)
+    with pytest.raises(ConfigurationError, match="lock"):
+        cluster.run(allreduce, [lock] * 3)
+
+
+def test_an_error_that_cannot_be_pickled_still_tells_its_story(cluster):
+    class Awkward(Exception):
+        def __init__(self, lock):
+            super().__init__("awkward")
+            self.lock = threading.Lock()
+
+    def program(me):
+        raise Awkward(1)
+
+    with pytest.raises(ProgramError, match="Awkward in peer") as caught:
+        cluster.run(program)
+    assert "in program\ntest_cluster.Awkward: awkward" in "".join(caught.value.__notes__)
+
+
+def test_strangers_are_turned_away_while_the_run_goes_on(cluster):
+    """Garbage, a wrong secret and silence at every listener, before and during a run."""
+    from labkit.cluster.rendezvous import _hello
+
+    stop = threading.Event()
+
+    def pester():
+        while not stop.is_set():
+            for address in cluster._listens.values():
+                for bytes_ in (b"GET / HTTP/1.1\r\n\r\n", b"\xff" * 200, b"",
+                               _hello(b"wrong secret", 2, 0, b"n" * 24)):
+                    with contextlib.suppress(OSError):
+                        sock = socket.create_connection(address, timeout=1)
+                        sock.sendall(bytes_)
+                        if bytes_:
+                            sock.close()
+            time.sleep(0.01)
+
+    thread = threading.Thread(target=pester)
+    thread.start()
+    try:
+        for _ in range(5):
+            check_works(cluster)
+    finally:
+        stop.set()
+        thread.join()
+
+
+# ---- clusters given by address
+
+
+@pytest.fixture(scope="module")
+def by_hand(tmp_path_factory):
+    """A cluster as one starts it by hand: dask scheduler and dask worker, two processes each."""
+    folder = tmp_path_factory.mktemp("dask")
+    # Workers started elsewhere import a program's module from their own path.
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    with contextlib.ExitStack() as stack:
+        def start(*command):
+            process = subprocess.Popen(
+                [sys.executable, "-m", "dask", *command], cwd=folder, env=environment,
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            stack.callback(process.wait)
+            stack.callback(process.terminate)
+
+        start("scheduler", "--host", "127.0.0.1", "--port", "0", "--dashboard-address",
+              "127.0.0.1:0", "--scheduler-file", str(folder / "scheduler.json"))
+        for _ in range(2):
+            start("worker", "--scheduler-file", str(folder / "scheduler.json"), "--nthreads", "1",
+                  "--host", "127.0.0.1", "--no-dashboard")
+        from distributed import Client
+        with Client(scheduler_file=str(folder / "scheduler.json"), timeout=60,
+                    set_as_default=False) as client:
+            client.wait_for_workers(2, timeout=60)
+            yield client.scheduler.address
+
+
+def test_a_cluster_by_address_runs_the_same(by_hand):
+    with labkit.cluster(by_hand) as world:
+        assert world.workers == 2
+        check_works(world)
+        X = world.shard(da.ones((10, 2), chunks=(2, 2)))
+        assert sum(world.map(np.sum, X).results) == 20
+    with labkit.cluster(by_hand, workers=1) as world:
+        check_works(world)
+
+
+def test_the_environment_variable_gives_the_address(by_hand, monkeypatch):
+    monkeypatch.setenv("LABKIT_SCHEDULER", by_hand)
+    with labkit.cluster(workers=2) as world:
+        assert world.client.scheduler.address == by_hand
+        check_works(world)
+
+
+def test_more_peers_than_free_workers_are_refused(by_hand):
+    with pytest.raises(ClusterError, match="fewer free workers") as caught:
+        labkit.cluster(by_hand, workers=3)
+    assert (caught.value.expected, caught.value.got) == (3, "2 free of 2")
+    with labkit.cluster(by_hand) as world:
+        task = world.client.submit(time.sleep, 3, workers=[world._workers[0]], pure=False)
+        time.sleep(0.3)
+        with pytest.raises(ClusterError, match="1 free of 2"):
+            labkit.cluster(by_hand, workers=2)
+        task.result()
+
+
+def test_two_notebooks_take_turns_on_one_cluster(by_hand):
+    with labkit.cluster(by_hand) as one, labkit.cluster(by_hand) as two:
+        threads = [threading.Thread(target=lambda w=w: [check_works(w) for _ in range(5)])
+                   for w in (one, two)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+        check_works(one)
+        check_works(two)
+
+
+@pytest.mark.parametrize(("address", "error"), [
+    ("tcp://127.0.0.1:1", ClusterError), ("nonsense://127.0.0.1:8786", ConfigurationError)])
+def test_an_address_without_a_scheduler_is_a_clear_error(address, error, monkeypatch):
+    monkeypatch.setattr(start, "CONNECT_S", 1)
+    with pytest.raises(error):
+        labkit.cluster(address)
+
+
+# ---- TLS
+
+
+def test_links_use_tls_where_the_cluster_does():
+    with labkit.cluster(workers=2, security=True) as world:
+        assert world.client.scheduler.address.startswith("tls://")
+
+        def kinds(me):
+            return [type(link).__name__ for link in me.links.values()]
+
+        assert world.run(kinds).results == [["TlsLink"], ["TlsLink"]]
+        xs = [np.random.default_rng(rank).normal(size=1_000_000) for rank in range(2)]
+        world.run(allreduce, xs).verify(sum(xs))
+        check_works(world)
