@@ -10,6 +10,7 @@ serial and simulated runs.
 
 from __future__ import annotations
 
+import functools
 import operator
 from collections import Counter
 from collections.abc import Sequence
@@ -58,10 +59,14 @@ class Events(Sequence):
     """
 
     def __init__(self, tuples=()):
-        self._tuples = sorted(tuples, key=operator.itemgetter(2))
+        self._unsorted = list(tuples)
+
+    @functools.cached_property
+    def _tuples(self):
+        return sorted(self._unsorted, key=operator.itemgetter(2))
 
     def __len__(self):
-        return len(self._tuples)
+        return len(self._unsorted)
 
     def __getitem__(self, index):
         if isinstance(index, slice):
@@ -160,8 +165,41 @@ class Run:
                                       f"{np.max(np.abs(got - want)):g}")
         return replace(self, verified=True)
 
+    def step_times(self):
+        """Return when each step began, as {step: seconds}: the first mark of any peer."""
+        times = {}
+        for event in self.events:
+            if event.step >= 0:
+                times.setdefault(event.step, event.start_s)
+        return times
+
     def __repr__(self):
         virtual = "virtual " if self.world.simulated else ""
         verified = "verified" if self.verified else "not verified"
         return (f"Run({self.world}: {self.seconds:.3g} {virtual}s, {self.messages:,} messages, "
                 f"{self.nbytes:,} bytes, {verified})")
+
+
+def join(runs, results):
+    """Return runs that followed one another as one; run i becomes step i.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+        One or more, of one world.
+    results : list
+        What they found together.
+
+    Returns
+    -------
+    Run
+        Its seconds are those of the runs, without what lay between them.
+    """
+    events, start_s = [], 0.0
+    for step, run in enumerate(runs):
+        events.extend((e.kind, e.rank, e.start_s + start_s, e.end_s + start_s, e.peer, e.nbytes,
+                       step, e.label) for e in run.events)
+        start_s += run.seconds
+    return Run(results, start_s, sum(run.messages for run in runs),
+               sum(run.nbytes for run in runs), Events(events),
+               all(run.verified for run in runs), runs[-1].world)

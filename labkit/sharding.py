@@ -138,3 +138,17 @@ class Shards(Sequence):
 
     def __repr__(self):
         return f"Shards({len(self)} parts, {self.by})"
+
+
+def zipped(*shards):
+    """Return Shards whose parts are tuples: for tasks that need an X and its y together.
+
+    Parameters
+    ----------
+    *shards : Shards
+        From one call of `world.shard`.
+    """
+    def fetch(parts):
+        return tuple(one._fetch(part) for one, part in zip(shards, parts))
+
+    return Shards(list(zip(*(one.parts for one in shards))), shards[0].by, fetch)

@@ -16,6 +16,7 @@ send messages that arrive later than the last one taken from the heap.
 
 from __future__ import annotations
 
+import gc
 import heapq
 from collections import defaultdict, deque
 
@@ -37,6 +38,8 @@ from labkit.serial import (
 )
 from labkit.sharding import Shards
 from labkit.world import Peer, World, check_shards, take
+
+GARBAGE_OBJECTS = 500_000        # new ones before the garbage collector looks
 
 
 class SimulatedPeer(Peer):
@@ -126,6 +129,10 @@ class _SimulatedRun:
 
     def go(self, body):
         """Run every peer's `body(peer)` to its end, or raise DeadlockError."""
+        # With Python's own threshold the garbage collector would look at the messages under
+        # way and the events, all of them alive, hundreds of times.
+        thresholds = gc.get_threshold()
+        gc.set_threshold(GARBAGE_OBJECTS, *thresholds[1:])
         try:
             for peer in self.peers:
                 peer._greenlet = greenlet(body)
@@ -136,6 +143,7 @@ class _SimulatedRun:
             if waiting:
                 raise deadlock_error(waiting, self.peers)
         finally:
+            gc.set_threshold(*thresholds)
             stop(peer._greenlet for peer in self.peers)
 
     def _arrive(self, at_port_s, _, source, to, channel, message, nbytes):

@@ -1,6 +1,7 @@
 """Messages as bytes: one format for every world.
 
     array   meta = dtype and shape          buffers = [the array's own memory]
+    scalar  the same, without a shape: np.float64(1.5), for example
     other   meta = lengths of the buffers   buffers = [pickle, out-of-band buffer, ...]
 
 An array of numbers travels without pickle and without being copied on the way
@@ -19,7 +20,7 @@ import numpy as np
 
 from labkit.errors import ConfigurationError
 
-ARRAY, PICKLE = 1, 2
+ARRAY, PICKLE, SCALAR = 1, 2, 3
 MAX_BUFFERS = 4096                   # out-of-band buffers of one message; more travel in the pickle
 
 
@@ -27,6 +28,11 @@ def is_plain(message):
     """Whether the message is an array of numbers or text, which travels without pickle."""
     return (type(message) is np.ndarray and message.dtype.names is None
             and not message.dtype.hasobject)
+
+
+def is_number(message):
+    """Whether the message is one NumPy number, which travels like an array."""
+    return isinstance(message, np.number | np.bool_)
 
 
 def encode(message):
@@ -45,6 +51,8 @@ def encode(message):
             return ARRAY, meta, []
         # Not every dtype (datetime64, say) offers the buffer protocol; its bytes always do.
         return ARRAY, meta, [message.reshape(-1).view(np.uint8).data]
+    if is_number(message):
+        return SCALAR, array_meta(message.dtype, ()), [memoryview(message.tobytes())]
     raws = []
     try:
         head = pickle.dumps(message, protocol=5, buffer_callback=lambda b: raws.append(b.raw()))
@@ -75,12 +83,11 @@ def parse_array_meta(meta):
 
 def allocate(kind, meta):
     """Return `(buffers to receive into, a function that then gives the message)`."""
-    if kind == ARRAY:
+    if kind in (ARRAY, SCALAR):
         dtype, shape = parse_array_meta(meta)
         array = np.empty(shape, dtype)
-        if array.nbytes == 0:
-            return [], lambda: array
-        return [array.reshape(-1).view(np.uint8).data], lambda: array
+        give = (lambda: array) if kind == ARRAY else (lambda: array[()])
+        return [array.reshape(-1).view(np.uint8).data] if array.nbytes else [], give
     buffers = [bytearray(n) for (n,) in struct.iter_unpack("<Q", meta)]
     return ([memoryview(b) for b in buffers if b],
             lambda: pickle.loads(buffers[0], buffers=buffers[1:]))
@@ -90,6 +97,8 @@ def copy_of(message):
     """Return `(an independent copy, payload bytes)`, as if the message had travelled."""
     if is_plain(message):
         return message.copy(order="C"), message.nbytes
+    if is_number(message):
+        return message, message.nbytes           # nobody can change it
     kind, meta, buffers = encode(message)
     copies = [bytearray(b) for b in buffers]
     return pickle.loads(copies[0], buffers=copies[1:]), sum(b.nbytes for b in buffers)
@@ -97,6 +106,6 @@ def copy_of(message):
 
 def size_of(message):
     """Return the payload bytes that the message would have."""
-    if is_plain(message):
+    if is_plain(message) or is_number(message):
         return message.nbytes
     return sum(b.nbytes for b in encode(message)[2])

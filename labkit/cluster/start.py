@@ -8,7 +8,9 @@
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import os
+import sys
 import tempfile
 
 import dask
@@ -27,6 +29,8 @@ SETTINGS = {
 START_S = 60
 CONNECT_S = 10
 LOOPBACK = "127.0.0.1"
+NO_GUARD = "This script starts workers whenever it is imported"
+GUARD = 'start the cluster under `if __name__ == "__main__":`'
 
 
 def start_local(workers, stack, memory_limit, security):
@@ -35,14 +39,27 @@ def start_local(workers, stack, memory_limit, security):
     Returns
     -------
     Client
+
+    Raises
+    ------
+    ClusterError
+        If they do not start.
     """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        # A new worker process runs the script that started it and has come to this line again.
+        sys.exit(f"{NO_GUARD}: {GUARD}")
     scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="labkit-"))
     # Workers read the settings at their start and at every restart, the scheduler now.
     stack.enter_context(dask.config.set(SETTINGS))
-    cluster = stack.enter_context(LocalCluster(
-        n_workers=workers, threads_per_worker=1, processes=True, host=LOOPBACK,
-        dashboard_address=f"{LOOPBACK}:0", memory_limit=memory_limit, security=security,
-        local_directory=scratch, silence_logs="ERROR"))
+    try:
+        cluster = stack.enter_context(LocalCluster(
+            n_workers=workers, threads_per_worker=1, processes=True, host=LOOPBACK,
+            dashboard_address=f"{LOOPBACK}:0", memory_limit=memory_limit, security=security,
+            local_directory=scratch, silence_logs="CRITICAL"))
+    except RuntimeError as error:
+        raise ClusterError("The workers could not start.", got=error.__cause__ or error,
+                           expected=f"{workers} new processes",
+                           remedy=f"run `python -m labkit doctor`; in a script, {GUARD}") from None
     client = stack.enter_context(Client(cluster, timeout=START_S, set_as_default=False))
     _wait_for_workers(client, workers)
     return client

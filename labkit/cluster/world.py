@@ -404,10 +404,15 @@ def _placed(blocks):
 def _run_task(code, item):
     """Run one task of `map`; return its result, and where and when it ran."""
     from distributed import get_worker
-    if isinstance(item, Placed):
-        item = item.value
+    if isinstance(item, tuple):          # perhaps of zipped shards
+        item = tuple(map(_value, item))
+    item = _value(item)
     task = cloudpickle.loads(code)
     start_s = time.time()
     result = task(item)
     end_s = time.time()
     return result, get_worker().address, start_s, end_s, wire.size_of(result)
+
+
+def _value(part):
+    return part.value if isinstance(part, Placed) else part

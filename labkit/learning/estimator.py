@@ -25,6 +25,7 @@ from labkit.errors import ConfigurationError, LabkitError, ProgramError
 from labkit.learning import model_file
 from labkit.learning.logistic import Local, Settings, drive
 from labkit.models import map_reduce, master_worker, peer_to_peer
+from labkit.records import join
 from labkit.sharding import Shards
 
 PEER_MODELS = {"peer_to_peer": peer_to_peer.train, "master_worker": master_worker.train}
@@ -60,9 +61,8 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         The objective in nats a row, at the start and after each step.
     converged_ : bool
         Whether the optimum was found within `max_iter` steps.
-    run_ : Run, list of Run, or None
-        The record of the fit: one `Run`, with "map_reduce" one for each question, None without
-        a world.
+    run_ : Run or None
+        The record of the fit; None without a world.
 
     Examples
     --------
@@ -178,6 +178,11 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
             if self.world is None:
                 raise ConfigurationError("Sharded data needs the world in which it lies.",
                                          expected="world=", got=None)
+            if type(X) is not type(y):
+                raise ConfigurationError("X and y must be sharded together.",
+                                         expected="Shards for both, or for neither",
+                                         got=f"{type(X).__name__} and {type(y).__name__}",
+                                         remedy="X, y = world.shard(X, y)")
             return X, y
         if isinstance(X, da.Array) and self.world is not None:
             return X, y
@@ -196,7 +201,8 @@ def _train(X, y, settings, model, world):
         X, y = world.shard(X, y)
     try:
         if model == "map_reduce":
-            return map_reduce.train(world, Local, decide, X, y)
+            fit, runs = map_reduce.train(world, Local, decide, X, y)
+            return fit, join(runs, [fit])
         run = world.run(partial(_program, train=PEER_MODELS[model], drive=decide), X, y)
         return run.results[0], run
     except ProgramError as error:

@@ -21,7 +21,9 @@ from functools import partial
 
 import numpy as np
 
-from labkit.sharding import Shards
+from labkit.errors import ConfigurationError
+from labkit.sharding import zipped
+from labkit.world import check_shards
 
 
 def map_reduce(world, mapper, reducer, items, combiner=None, n_reducers=None, work=None):
@@ -51,6 +53,9 @@ def map_reduce(world, mapper, reducer, items, combiner=None, n_reducers=None, wo
     runs : list of Run
         The map phase, and the reduce phase if there was one.
     """
+    if n_reducers is not None and n_reducers < 0:
+        raise ConfigurationError("A job cannot have this many reduce tasks.", got=n_reducers,
+                                 expected="0 or more", where="n_reducers=")
     mapped = world.map(partial(_map_task, mapper, combiner), items, work=work)
     groups = list(_group(pair for pairs in mapped.results for pair in pairs).items())
     if n_reducers == 0:
@@ -89,8 +94,8 @@ def train(world, make_local, drive, *shards):
         `work(question)`. Called anew in every task: nothing is kept between questions.
     drive : callable
         ``drive(ask)``.
-    *shards : Shards, or sequences with one part a worker
-        From `world.shard`; cut at the same rows.
+    *shards : Shards
+        From one call of `world.shard`.
 
     Returns
     -------
@@ -99,13 +104,14 @@ def train(world, make_local, drive, *shards):
     runs : list of Run
         One for each question.
     """
-    items = Shards(list(zip(*(getattr(s, "parts", s) for s in shards))), by="zipped")
+    check_shards(shards, world.workers)          # zipping would leave out what has no partner
+    items = zipped(*shards)
     runs = []
 
     def ask(question, value=None, op=np.add):
         answers, jobs = map_reduce(
             world, partial(_answer, make_local, question, value), partial(_fold, op), items,
-            n_reducers=0, work=lambda item: make_local(*_open(item)).work(question))
+            n_reducers=0, work=lambda item: make_local(*item).work(question))
         runs.extend(jobs)
         return answers[question]
 
@@ -113,12 +119,7 @@ def train(world, make_local, drive, *shards):
 
 
 def _answer(make_local, question, value, item):
-    yield question, make_local(*_open(item)).answer(question, value)
-
-
-def _open(item):
-    # A part that lies in another process arrives in the wrapper that marks it as placed.
-    return [getattr(part, "value", part) for part in item]
+    yield question, make_local(*item).answer(question, value)
 
 
 def _fold(op, key, answers):

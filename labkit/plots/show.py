@@ -1,0 +1,45 @@
+"""A figure in a notebook, with its description in words."""
+
+from __future__ import annotations
+
+import io
+
+import matplotlib.pyplot as plt
+
+from labkit.errors import ConfigurationError
+
+DPI = 100
+SHARPNESS = 2         # pixels a point of the screen, for projectors and fine displays
+SHORTEST = 40
+
+
+def show(figure, alt):
+    """Show a figure as a PNG that carries its description.
+
+    Those who cannot see the figure read `alt`, and so does whoever compares a lesson's outputs:
+    a picture's bytes differ from machine to machine, its description does not.
+
+    Parameters
+    ----------
+    figure : Figure or Axes
+    alt : str
+        What the figure shows, in a sentence or two.
+
+    Raises
+    ------
+    ConfigurationError
+        For a description of fewer than 40 characters.
+    """
+    from IPython.display import display
+
+    if len(alt) < SHORTEST:
+        raise ConfigurationError("A figure needs a description.", got=repr(alt), where="alt=",
+                                 expected=f"a sentence of {SHORTEST} characters or more",
+                                 remedy="say what is on the axes and what can be seen")
+    figure = figure.get_figure(root=True)
+    png = io.BytesIO()
+    figure.savefig(png, format="png", dpi=SHARPNESS * DPI)
+    width = round(figure.get_figwidth() * DPI)
+    display({"image/png": png.getvalue(), "text/plain": alt}, raw=True,
+            metadata={"image/png": {"alt": alt, "width": width}})
+    plt.close(figure)              # or the notebook would show it a second time
