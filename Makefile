@@ -33,7 +33,7 @@ COMPILE = "$(PY)" -m uv pip compile pyproject.toml --quiet --universal --python-
 # and costs 3 CPU seconds at every start of a notebook.
 LEAVE_OUT = --no-emit-package rfc3987-syntax --no-emit-package lark
 
-.PHONY: help lab test test-slow browser lessons bench doctor lock frameworks clean clean-all FORCE
+.PHONY: help lab test test-slow browser lessons store bench doctor lock frameworks clean clean-all FORCE
 
 help:
 	@echo "make lab        open JupyterLab on the first lesson"
@@ -41,6 +41,7 @@ help:
 	@echo "make test-slow  the tests that take minutes"
 	@echo "make browser    the tests that drive JupyterLab in Chromium"
 	@echo "make lessons    run every lesson headless, HTML under build/lessons"
+	@echo "make store      run lessons and store their outputs in the notebooks"
 	@echo "make bench      run the benchmarks"
 	@echo "make doctor     check this machine: OK or what to do"
 	@echo "make lock       renew the lock files (LOCK_ARGS=--upgrade for newer versions)"
@@ -63,6 +64,9 @@ browser: $(READY)
 
 lessons: $(READY)
 	@"$(PY)" -m labkit lessons $(LESSONS)
+
+store: $(READY)
+	@"$(PY)" -m labkit lessons --store $(LESSONS)
 
 bench: $(READY)
 	@for script in benchmarks/*.py; do echo "== $$script"; "$(PY)" "$$script" || exit 1; done

@@ -15,6 +15,7 @@ def main(argv=None):
     commands.add_parser("doctor", help="check this machine: OK or what to do, a line each")
     lessons = commands.add_parser("lessons", help="run lessons headless, HTML under build/lessons")
     lessons.add_argument("names", nargs="*", help="names of lessons; all when left out")
+    lessons.add_argument("--store", action="store_true", help="keep outputs in the notebooks too")
     args = parser.parse_args(argv)
     try:
         return run(args)
@@ -31,7 +32,7 @@ def run(args):
         return doctor.report(doctor.examine())
     from labkit import lessons
 
-    return lessons.run_lessons(args.names)
+    return lessons.run_lessons(args.names, store=args.store)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@
 
 A lesson runs in its own kernel, in the notebook's folder, as it does in
 JupyterLab. A failing cell is named, the HTML up to it is kept, and the other
-lessons still run.
+lessons still run. On request a lesson that ran to its end is also stored: its
+outputs and counts go back into the notebook, for nbval to compare with.
 """
 
 from __future__ import annotations
@@ -58,15 +59,18 @@ def find_lessons(names=(), folder="notebooks"):
     return [paths[name] for name in wanted]
 
 
-def run_lesson(path, build="build/lessons", on_cell=None):
+def run_lesson(path, build="build/lessons", on_cell=None, store=False):
     """Execute a notebook and write what it shows to ``build/<name>.html``.
 
     Parameters
     ----------
     path, build : path-like
-        The notebook, which is left as it is, and the folder for the HTML.
+        The notebook and the folder for the HTML.
     on_cell : callable, optional
         Called with the share of the cells that are done, 0 to 1.
+    store : bool
+        Write outputs and counts into the notebook, when every cell ran; it is
+        left as it is otherwise.
 
     Returns
     -------
@@ -76,6 +80,8 @@ def run_lesson(path, build="build/lessons", on_cell=None):
     notebook = nbformat.read(path, as_version=4)
     problem = _execute(notebook, path.parent, on_cell)
     _write_html(notebook, Path(build) / f"{path.stem}.html")
+    if store and not problem:
+        nbformat.write(comparable(notebook), path)
     return Lesson(path.stem, time.perf_counter() - start, problem)
 
 
@@ -92,6 +98,7 @@ def _execute(notebook, folder, on_cell):
         notebook,
         timeout=CELL_TIMEOUT_S,
         kernel_name="python3",
+        coalesce_streams=True,  # how often a kernel flushes its prints is chance
         extra_arguments=["--log-level=ERROR"],  # a kernel's warnings would cut the progress bar
         resources={"metadata": {"path": str(folder)}},
         on_cell_complete=cell_done,
@@ -105,10 +112,26 @@ def _execute(notebook, folder, on_cell):
     return ""
 
 
+def comparable(notebook):
+    """The notebook without what differs from run to run or from machine to machine.
+
+    Times of execution, the widgets' state and the version of Python are
+    removed in place; outputs and counts stay.
+    """
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)
+    notebook.metadata.pop("widgets", None)
+    language = notebook.metadata.get("language_info", {})
+    notebook.metadata["language_info"] = {"name": language.get("name", "python")}
+    return notebook
+
+
 def _write_html(notebook, target):
     html, _ = HTMLExporter().from_notebook_node(
         notebook, resources={"metadata": {"name": target.stem}}
     )
+    # `labkit.show` puts the description behind the picture, for screen readers to find.
+    html = html.replace('alt="No description has been provided for this image"', 'alt=""')
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(html, encoding="utf-8")
 
@@ -119,8 +142,10 @@ def bar(share, width=20):
     return f"[{'#' * full}{'-' * (width - full)}]"
 
 
-def run_lessons(names=(), folder="notebooks", build="build/lessons", out=None):
+def run_lessons(names=(), folder="notebooks", build="build/lessons", out=None, store=False):
     """Run lessons one after the other, a line of progress for each.
+
+    With `store`, each that runs to its end is stored in its notebook.
 
     Returns
     -------
@@ -139,7 +164,7 @@ def run_lessons(names=(), folder="notebooks", build="build/lessons", out=None):
                 out.flush()
 
         show(0)
-        lesson = run_lesson(path, build, on_cell=show)
+        lesson = run_lesson(path, build, show, store)
         show(1, f"{lesson.seconds:6.1f} s  {lesson.problem or 'ok'}", end="\n")
         status = status or int(bool(lesson.problem))
     print(f"HTML is in {build}", file=out)

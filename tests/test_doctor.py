@@ -5,14 +5,10 @@ import os
 import subprocess
 import sys
 
-import nbformat
 import pytest
-from nbformat import v4
 
-from labkit import doctor, lessons
-from labkit.__main__ import main
+from labkit import doctor
 from labkit.doctor import GIB, Check
-from labkit.errors import ConfigurationError
 
 
 def die(pipe):
@@ -117,42 +113,3 @@ def test_report(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "OK   cores          2"
     assert lines[2] == "FIX  memory         0.5 GiB free: close programs"
-
-
-# The command line, `python -m labkit`: lessons and doctor.
-
-
-def write_notebook(folder, name, *sources):
-    notebook = v4.new_notebook(cells=[v4.new_code_cell(source) for source in sources])
-    nbformat.write(notebook, folder / f"{name}.ipynb")
-
-
-def test_lessons_keep_html_and_name_the_cell_that_fails(tmp_path, capsys):
-    write_notebook(tmp_path, "10_good", "print(6 * 7)")
-    write_notebook(tmp_path, "20_bad", "x = 1", "x / 0", "print('never')")
-    assert lessons.run_lessons(["10_good"], tmp_path, tmp_path / "build") == 0
-    assert lessons.run_lessons((), tmp_path, tmp_path / "build") == 1
-    assert "42" in (tmp_path / "build" / "10_good.html").read_text()
-    assert "ZeroDivisionError" in (tmp_path / "build" / "20_bad.html").read_text()
-    out = capsys.readouterr().out
-    assert "1/2  10_good" in out
-    assert "cell 2: ZeroDivisionError: division by zero" in out
-
-
-def test_a_lesson_that_does_not_exist(monkeypatch, tmp_path, capsys):
-    write_notebook(tmp_path, "10_good", "1")
-    with pytest.raises(ConfigurationError, match="expected: 10_good"):
-        lessons.find_lessons(["11_gone"], tmp_path)
-    monkeypatch.chdir(tmp_path)
-    assert main(["lessons", "11_gone"]) == 2
-    assert "remedy" in capsys.readouterr().err
-
-
-def test_the_doctor_speaks_on_the_command_line():
-    done = subprocess.run(
-        [sys.executable, "-m", "labkit", "doctor"], capture_output=True, text=True, timeout=120
-    )
-    lines = done.stdout.splitlines()
-    assert all(line.startswith(("OK   ", "FIX  ")) for line in lines)
-    assert done.returncode == any(line.startswith("FIX") for line in lines)
-    assert any("a new process answers" in line for line in lines)

@@ -176,20 +176,21 @@ def shown(monkeypatch):
 
     found = []
     monkeypatch.setattr(IPython.display, "display",
-                        lambda data, raw, metadata: found.append((data, metadata)))
+                        lambda data, raw, metadata=None: found.append((data, metadata)))
     return found
 
 
-ALT = "Two bars, of which the second is taller than the first."
+ALT = "Two bars, of which the second is > 2 times as tall as the first."
 
 
 @pytest.mark.parametrize("what", ["figure", "axes"])
 def test_a_shown_figure_carries_its_description_and_is_closed(shown, what):
     figure, ax = plt.subplots(figsize=(5, 2))
     labkit.show({"figure": figure, "axes": ax}[what], alt=ALT)
-    ((data, metadata),) = shown
+    (data, metadata), (hidden, _) = shown
     assert data["text/plain"] == ALT
     assert metadata["image/png"] == {"alt": ALT, "width": 500}
+    assert "second is &gt; 2 times" in hidden["text/html"]
     image = Image.open(io.BytesIO(data["image/png"]))
     assert image.size == (1000, 400)
     assert not plt.get_fignums()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import io
 
 import matplotlib.pyplot as plt
@@ -11,13 +12,17 @@ from labkit.errors import ConfigurationError
 DPI = 100
 SHARPNESS = 2         # pixels a point of the screen, for projectors and fine displays
 SHORTEST = 40
+HIDDEN = ('<p style="position: absolute; width: 1px; height: 1px; margin: 0; overflow: hidden; '
+          'clip-path: inset(50%)">{}</p>')
 
 
 def show(figure, alt):
     """Show a figure as a PNG that carries its description.
 
-    Those who cannot see the figure read `alt`, and so does whoever compares a lesson's outputs:
-    a picture's bytes differ from machine to machine, its description does not.
+    Those who cannot see the figure hear `alt`: JupyterLab gives a PNG no description, so it
+    follows the picture as text that only screen readers find. Whoever compares a lesson's
+    outputs reads it too: a picture's bytes differ from machine to machine, its description
+    does not.
 
     Parameters
     ----------
@@ -42,4 +47,5 @@ def show(figure, alt):
     width = round(figure.get_figwidth() * DPI)
     display({"image/png": png.getvalue(), "text/plain": alt}, raw=True,
             metadata={"image/png": {"alt": alt, "width": width}})
+    display({"text/html": HIDDEN.format(html.escape(alt)), "text/plain": ""}, raw=True)
     plt.close(figure)              # or the notebook would show it a second time
