@@ -48,7 +48,8 @@ MESSAGES = [
     np.array(["ab", "c"]), np.array(["2026-01-01"], "datetime64[D]"), np.array([1 + 2j]),
     np.array([{"an": "object"}, None]), np.array([(1, 2.0)], dtype=[("a", int), ("b", float)]),
     np.arange(300_000.0), np.float32(1.5), np.int8(-3), np.complex128(1j), np.bool_(True),
-    np.str_("text"), np.datetime64("2026-01-01"), 3, None, "text", b"", b"bytes", (1, [2, {"k": 3}]),
+    np.str_("text"), np.datetime64("2026-01-01"),
+    3, None, "text", b"", b"bytes", (1, [2, {"k": 3}]),
     {"array": np.arange(4), "nested": (np.ones((2, 2)), "x")}, [np.ones(3)] * 5,
     scipy.sparse.csr_matrix(np.eye(3)),
 ]

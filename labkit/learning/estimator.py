@@ -23,7 +23,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from labkit import sharding
 from labkit.errors import ConfigurationError, LabkitError, ProgramError
 from labkit.learning import model_file
-from labkit.learning.logistic import Local, Settings, drive
+from labkit.learning.logistic import Local, Settings, drive, program
 from labkit.models import map_reduce, master_worker, peer_to_peer
 from labkit.records import join
 from labkit.sharding import Shards
@@ -203,17 +203,13 @@ def _train(X, y, settings, model, world):
         if model == "map_reduce":
             fit, runs = map_reduce.train(world, Local, decide, X, y)
             return fit, join(runs, [fit])
-        run = world.run(partial(_program, train=PEER_MODELS[model], drive=decide), X, y)
+        run = world.run(partial(program, train=PEER_MODELS[model], settings=settings), X, y)
         return run.results[0], run
     except ProgramError as error:
         # What is wrong with the data or the settings is no fault of the program.
         if isinstance(error.__cause__, LabkitError):
             raise error.__cause__ from None
         raise
-
-
-def _program(me, X, y, train, drive):
-    return train(me, Local(X, y), drive)
 
 
 def _gathered(array):

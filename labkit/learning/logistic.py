@@ -23,6 +23,7 @@ from __future__ import annotations
 import math
 import numbers
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -120,9 +121,18 @@ class Local:
         Neither changed nor copied.
     y : ndarray, shape (n_rows,)
         Labels: numbers or strings.
+
+    Raises
+    ------
+    DataError
+        If X and y differ in length.
     """
 
     def __init__(self, X, y):
+        if X.shape[0] != len(y):
+            raise DataError("X and y of a shard differ in length.", got=f"{len(y)} labels",
+                            expected=f"{X.shape[0]}, one a row",
+                            remedy="cut both at the same rows: world.shard(X, y)")
         self.X, self.y = X, y
         self._coded = None                  # (classes, each row's class), once asked
 
@@ -191,6 +201,28 @@ def drive(ask, settings):
     weights = _centred(space.to_weights(best.w.reshape(n_sets, -1)), settings)
     return Fit(classes, weights[:, :-1].copy(), weights[:, -1].copy(), best.n_iter,
                best.n_evaluations, np.array(best.history), best.converged, best.message)
+
+
+def program(me, X, y, train, settings):
+    """Train with one of the models for peers: what `world.run` takes.
+
+    Here and not beside the estimator, because workers import the module that it comes from, and
+    scikit-learn with the estimator's.
+
+    Parameters
+    ----------
+    me : Peer
+    X, y : array_like
+        This peer's shard, as `Local` takes it.
+    train : callable
+        `train` of `labkit.models.peer_to_peer` or `labkit.models.master_worker`.
+    settings : Settings
+
+    Returns
+    -------
+    Fit
+    """
+    return train(me, Local(X, y), partial(drive, settings=settings))
 
 
 class _Space:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import tempfile
+import secrets
 import zipfile
 from pathlib import Path
 
@@ -49,9 +49,9 @@ def write(model, path):
     if hasattr(model, "feature_names_in_"):
         arrays["feature_names_in"] = _without_objects(model.feature_names_in_)
     path = Path(path)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with open(temporary, "xb") as file:
             np.savez(file, format=FORMAT, settings=json.dumps(settings),
                      facts=json.dumps(facts), **arrays)
             file.flush()
@@ -75,7 +75,9 @@ def read(cls, path):
     if (found := str(arrays.get("format", "none"))) != FORMAT:
         raise _error(path, "This is not a model of this version.", FORMAT, found,
                      "load it with the version of labkit that saved it")
-    missing = {"settings", "facts", *ARRAYS} - set(arrays)
+    # np.load returns a member that is no array as its bytes.
+    found = {name for name, array in arrays.items() if isinstance(array, np.ndarray)}
+    missing = {"settings", "facts", *ARRAYS} - found
     if missing:
         raise _error(path, "Arrays are missing from this model.", ", ".join(ARRAYS),
                      "no " + ", ".join(sorted(missing)))
@@ -108,7 +110,7 @@ def _arrays(path):
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
+    except Exception as error:         # zipfile, zlib and NumPy each have their own for damage
         what = ("This file needs pickle, which could run code of its own."
                 if "allow_pickle" in str(error) else "This file is damaged.")
         raise _error(path, what, "arrays of numbers and text", error) from error

@@ -69,6 +69,9 @@ def _dense_moments(block):
 
 def _sparse_moments(X):
     """Merge the stored values of each column with its zeros, which are only counted."""
+    if not X.has_canonical_format:
+        X = X.copy()
+        X.sum_duplicates()                      # an entry stored in pieces is one value
     columns, values = X.indices, np.asarray(X.data, dtype=np.float64)
     n_features = X.shape[1]
     stored = np.bincount(columns, minlength=n_features).astype(float)
