@@ -50,7 +50,7 @@ def encode(message):
         if message.nbytes == 0:
             return ARRAY, meta, []
         # Not every dtype (datetime64, say) offers the buffer protocol; its bytes always do.
-        return ARRAY, meta, [message.reshape(-1).view(np.uint8).data]
+        return ARRAY, meta, [view_of(message)]
     if is_number(message):
         return SCALAR, array_meta(message.dtype, ()), [memoryview(message.tobytes())]
     raws = []
@@ -81,13 +81,33 @@ def parse_array_meta(meta):
     return np.dtype(meta[1 + 8 * ndim:].decode()), shape
 
 
+def view_of(array):
+    """Return a contiguous array's memory as bytes, whatever its dtype."""
+    return array.reshape(-1).view(np.uint8).data
+
+
+def decode(kind, meta, payload):
+    """Return the message of a payload that is there as a whole."""
+    if kind == PICKLE:
+        targets, make = allocate(kind, meta)
+        for target in targets:
+            target[:] = payload[:len(target)]
+            payload = payload[len(target):]
+        return make()
+    dtype, shape = parse_array_meta(meta)
+    array = np.frombuffer(bytearray(payload), dtype) if payload else np.empty(shape, dtype)
+    if kind == SCALAR:
+        return array[0]
+    return array if len(shape) == 1 else array.reshape(shape)
+
+
 def allocate(kind, meta):
     """Return `(buffers to receive into, a function that then gives the message)`."""
     if kind in (ARRAY, SCALAR):
         dtype, shape = parse_array_meta(meta)
         array = np.empty(shape, dtype)
         give = (lambda: array) if kind == ARRAY else (lambda: array[()])
-        return [array.reshape(-1).view(np.uint8).data] if array.nbytes else [], give
+        return [view_of(array)] if array.nbytes else [], give
     buffers = [bytearray(n) for (n,) in struct.iter_unpack("<Q", meta)]
     return ([memoryview(b) for b in buffers if b],
             lambda: pickle.loads(buffers[0], buffers=buffers[1:]))

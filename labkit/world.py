@@ -47,6 +47,20 @@ class Peer(abc.ABC):
     @abc.abstractmethod
     def _mark_step(self): ...
 
+    # What collectives use beside these: worlds that move real bytes do better than this.
+
+    def _post(self, to, array):
+        """Send an array that stays unchanged until `_flush`."""
+        self._send(to, array)
+
+    def _flush(self):
+        """Wait until every array that was posted has been taken."""
+        return
+
+    def _recv_into(self, source, out, op=None):
+        """Receive an array into `out`, or combine it with what is there."""
+        combine(out, self._recv(source)[1], op)
+
     def send(self, to, message):
         """Send a copy of `message` to peer `to`; you may change it once this returns.
 
@@ -57,11 +71,15 @@ class Peer(abc.ABC):
         message : ndarray or object
             Arrays travel as their bytes, other objects as pickle.
         """
-        self._send(self._check_rank(to, "send to"), message)
+        if type(to) is not int or not 0 <= to < self.size or to == self.rank:
+            to = self._check_rank(to, "send to")
+        self._send(to, message)
 
     def recv(self, source):
         """Wait for the next message from peer `source` and return it."""
-        return self._recv(self._check_rank(source, "receive from"))[1]
+        if type(source) is not int or not 0 <= source < self.size or source == self.rank:
+            source = self._check_rank(source, "receive from")
+        return self._recv(source)[1]
 
     def recv_any(self):
         """Wait for the next message from any peer; return `(source, message)`."""
@@ -146,8 +164,6 @@ class Peer(abc.ABC):
             self._channel = outer
 
     def _check_rank(self, rank, verb, own=False):
-        if type(rank) is int and 0 <= rank < self.size and (rank != self.rank or own):
-            return rank
         if not (isinstance(rank, (int, np.integer)) and 0 <= rank < self.size):
             raise ConfigurationError(f"Cannot {verb} this peer.", got=repr(rank),
                                      expected=f"a rank from 0 to {self.size - 1}",
@@ -249,6 +265,14 @@ class World(abc.ABC):
     def __sklearn_clone__(self):
         # An estimator's parameters are copied with it; a world is a place, not a value.
         return self
+
+
+def combine(out, array, op=None):
+    """Copy an array into `out`, or combine the two there."""
+    if op is None:
+        out[...] = array
+    else:
+        op(out, array, out=out)
 
 
 def take(arrived, source):

@@ -105,9 +105,12 @@ def test_nothing_is_left_behind():
     left = {p for p in left if "resource_tracker" not in " ".join(psutil.Process(p).cmdline())}
     assert not left & workers and not left
     assert scratch() == scratch_before
-    for port in ports:
+    for address in ports:
         with pytest.raises(ConnectionRefusedError):
-            socket.create_connection(port, timeout=1)
+            socket.create_connection((address.host, address.port), timeout=1)
+        if address.local:
+            with pytest.raises(ConnectionRefusedError), socket.socket(socket.AF_UNIX) as sock:
+                sock.connect(address.local)
 
 
 # ---- faults
@@ -184,16 +187,23 @@ def test_strangers_are_turned_away_while_the_run_goes_on(cluster):
 
     stop = threading.Event()
 
+    def knock(address):
+        yield socket.create_connection((address.host, address.port), timeout=1)
+        if address.local:
+            sock = socket.socket(socket.AF_UNIX)
+            sock.connect(address.local)
+            yield sock
+
     def pester():
         while not stop.is_set():
             for address in cluster._listens.values():
                 for bytes_ in (b"GET / HTTP/1.1\r\n\r\n", b"\xff" * 200, b"",
                                _hello(b"wrong secret", 2, 0, b"n" * 24)):
                     with contextlib.suppress(OSError):
-                        sock = socket.create_connection(address, timeout=1)
-                        sock.sendall(bytes_)
-                        if bytes_:
-                            sock.close()
+                        for sock in knock(address):
+                            sock.sendall(bytes_)
+                            if bytes_:
+                                sock.close()
             time.sleep(0.01)
 
     thread = threading.Thread(target=pester)

@@ -1,33 +1,44 @@
 """One connection to one peer: frames over a socket, read and written without blocking.
 
-    frame   | type, kind, channel, len(meta), len(payload) | meta | payload |
-            |<---------- 16 bytes, little-endian --------->|
+    frame   | type, encoding, channel, len(meta), len(payload) | meta | payload |
+            |<------------ 16 bytes, little-endian ----------->|
 
-A message of any size costs its sender no copy (`sendmsg` straight from the
-array) and its receiver at most one: what fits the small read buffer is copied
-out of it, the rest goes straight from the kernel into the new array.
+A message costs its sender no copy (`sendmsg` straight from the array) and its receiver at most
+one. What fits the small read buffer is copied out of it. The rest goes straight from the kernel
+to where it is wanted: into a new array, or block by block into one that the program waits with.
+Where the peer can read this process's memory, a large array does not travel at all: an OFFER
+says where it is, TAKEN that it was read.
 """
 
 from __future__ import annotations
 
+import functools
+import math
+import socket
 import ssl
 import struct
 
+import numpy as np
+
 from labkit import wire
+from labkit.cluster import memory
 
 HEADER = struct.Struct("<BBHIQ")
-DATA, BYE, ABORT = 1, 2, 3
+PLACE = struct.Struct("<QQ")             # an offered array's address and size
+DATA, BYE, ABORT, READS, OFFER, POST, TAKEN = range(1, 8)
 READ_BUFFER = 64 * 1024
-MAX_BUFFERS = 512                    # of one sendmsg; the kernel's limit is 1,024 (IOV_MAX)
+SMALL = 4096                             # bytes that are copied behind their header
+# Where there is no such flag (Windows), sockets do not block.
+DONT_WAIT = getattr(socket, "MSG_DONTWAIT", 0)
+MAX_BUFFERS = 512                        # of one sendmsg; the kernel's limit is 1,024 (IOV_MAX)
 
 
-def frame(message, channel):
-    """Return the buffers of one message's frame, and its payload bytes."""
-    kind, meta, buffers = wire.encode(message)
-    nbytes = 0
-    for buffer in buffers:
-        nbytes += buffer.nbytes
-    return [HEADER.pack(DATA, kind, channel, len(meta), nbytes) + meta, *buffers], nbytes
+@functools.lru_cache(maxsize=1024)
+def _head(dtype, shape, channel):
+    """Return the header and meta of an array's frame."""
+    meta = wire.array_meta(dtype, shape)
+    nbytes = dtype.itemsize * math.prod(shape)
+    return HEADER.pack(DATA, wire.ARRAY, channel, len(meta), nbytes) + meta
 
 
 class Gone(ConnectionError):
@@ -37,22 +48,35 @@ class Gone(ConnectionError):
 class Link:
     """A non-blocking connection to peer `rank`.
 
-    `read` hands each whole message to `deliver(rank, channel, message, nbytes)`
-    as soon as it is there.
+    Parameters
+    ----------
+    sock : socket
+    rank : int
+    receiver : object
+        ``receiver.deliver(rank, channel, message, nbytes)`` takes each message that is whole;
+        ``receiver.sink(rank, channel, encoding, meta, nbytes)`` says where a long one goes.
+    pid : int
+        The peer's process, if this one may read its memory.
     """
 
-    def __init__(self, sock, rank, deliver):
-        sock.setblocking(False)
+    def __init__(self, sock, rank, receiver, pid=None):
+        sock.settimeout(None if DONT_WAIT else 0)
+        self.reading = DONT_WAIT     # 0: a read waits for something to come
         self.sock = sock
         self.rank = rank
-        self.finished = False        # the peer has said that it sends no more
-        self.aborted = False         # the peer has said that its program failed
-        self._deliver = deliver
+        self.pid = pid
+        self.reads = False           # the peer has said that it can read this process's memory
+        self.offered = 0             # arrays that it has not read yet
+        self.finished = False        # it has said that it sends no more
+        self.aborted = False         # it has said that its program failed
+        self.backlog = []            # what the socket did not take yet
+        self._receiver = receiver
         self._fd = sock.fileno()
         self._buffer = memoryview(bytearray(READ_BUFFER))
         self._have = 0               # bytes in the buffer
-        self._targets = []           # what is left to fill of the message being received
-        self._finish = None          # gives that message: (channel, nbytes, make)
+        self._sink = None            # where the payload that is being received goes ...
+        self._target = None          # ... the memory to fill next ...
+        self._arriving = None        # ... and (channel, nbytes) of its message
 
     def fileno(self):
         return self._fd
@@ -62,123 +86,232 @@ class Link:
 
     # ---- writing
 
+    def send(self, message, channel):
+        """Write a message, or as much as the socket takes; return its payload bytes."""
+        if type(message) is np.ndarray and message.nbytes <= SMALL and wire.is_plain(message):
+            # One copy of a few bytes is cheaper than handing the kernel two buffers.
+            frame = _head(message.dtype, message.shape, channel) + message.tobytes()
+            self.write([frame])
+            return message.nbytes
+        encoding, meta, buffers = wire.encode(message)
+        nbytes = 0
+        for buffer in buffers:
+            nbytes += buffer.nbytes
+        self.write([HEADER.pack(DATA, encoding, channel, len(meta), nbytes) + meta, *buffers])
+        return nbytes
+
+    def offer(self, array, channel, posted):
+        """Say where a contiguous array is; the peer reads it now, or when it is wanted."""
+        meta = wire.array_meta(array.dtype, array.shape)
+        place = PLACE.pack(memory.address_of(array), array.nbytes)
+        self.write([HEADER.pack(POST if posted else OFFER, wire.ARRAY, channel, len(meta),
+                                PLACE.size) + meta + place])
+        self.offered += 1
+
+    def signal(self, kind):
+        """Write a frame without content."""
+        self.write([HEADER.pack(kind, 0, 0, 0, 0)])
+
     def write(self, buffers):
-        """Write as much as the socket takes; return the buffers that are left."""
+        """Write as much as the socket takes; the rest becomes the backlog."""
+        if self.backlog:
+            self.backlog.extend(buffers)
+            self.flush()
+            return
         try:
             sent = self._send(buffers)
         except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
-            return buffers
+            sent = 0
         except OSError as error:
             raise Gone(self.rank) from error
         for done, buffer in enumerate(buffers):
             size = len(buffer)
             if sent < size:
-                return [memoryview(buffer)[sent:], *buffers[done + 1:]]
+                self.backlog = [memoryview(buffer)[sent:], *buffers[done + 1:]]
+                return
             sent -= size
-        return []
+
+    def flush(self):
+        """Write as much of the backlog as the socket takes."""
+        buffers, self.backlog = self.backlog, []
+        self.write(buffers)
 
     def _send(self, buffers):
-        return self.sock.sendmsg(buffers[:MAX_BUFFERS])
-
-    def signal(self, kind):
-        """Write a BYE or ABORT frame; it is small, and lost only if the peer is."""
-        return self.write([HEADER.pack(kind, 0, 0, 0, 0)])
+        if len(buffers) == 1:
+            return self.sock.send(buffers[0], DONT_WAIT)
+        return self.sock.sendmsg(buffers[:MAX_BUFFERS], (), DONT_WAIT)
 
     # ---- reading
 
     def read(self):
         """Read what has arrived and deliver every message that is whole.
 
-        Returns whether anything was read. Raises `Gone` at the end of the stream
-        unless the peer has said that it has finished.
+        Raises `Gone` at the end of the stream unless the peer has said that it has finished.
         """
+        target = self._target
         try:
-            if self._targets:
-                return self._read_payload()
-            count = self._recv_into(self._buffer[self._have:])
+            if target is not None:
+                count = self._recv_into(target)
+            else:
+                count = self._recv_into(self._buffer[self._have:] if self._have else self._buffer)
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            return False
+            return
         except OSError as error:
             raise Gone(self.rank) from error
         if count == 0:
-            return self._end()
-        self._have += count
-        self._parse()
-        return True
+            if not self.finished:
+                raise Gone(self.rank)
+        elif target is not None:
+            self._filled(count)
+        else:
+            self._have += count
+            self._parse()
 
-    def pending(self):
-        """Whether bytes wait above the socket, where no poll can see them."""
-        return False
+    def wait_in_read(self, timeout_s):
+        """Make each read wait up to `timeout_s` seconds: one call of the kernel, not two."""
+        seconds, rest = divmod(timeout_s, 1)
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO,
+                             struct.pack("ll", int(seconds), int(rest * 1e6)))
+        self.reading = 0
 
     def _recv_into(self, view):
-        return self.sock.recv_into(view)
-
-    def _end(self):
-        if not self.finished:
-            raise Gone(self.rank)
-        return False
-
-    def _read_payload(self):
-        count = self._recv_into(self._targets[0])
-        if count == 0:
-            raise Gone(self.rank)
-        if count == len(self._targets[0]):
-            self._targets.pop(0)
-            if not self._targets:
-                self._complete()
-        else:
-            self._targets[0] = self._targets[0][count:]
-        return True
+        return self.sock.recv_into(view, 0, self.reading)
 
     def _parse(self):
         """Take whole messages, and the beginning of the next one, out of the buffer."""
-        at = 0
-        while self._have - at >= HEADER.size:
-            kind, encoding, channel, len_meta, nbytes = HEADER.unpack_from(self._buffer, at)
-            if kind != DATA:
-                self.finished = self.finished or kind == BYE
-                self.aborted = self.aborted or kind == ABORT
-                at += HEADER.size
-                continue
-            if self._have - at < HEADER.size + len_meta:
+        at, have, buffer = 0, self._have, self._buffer
+        while have - at >= HEADER.size:
+            kind, encoding, channel, len_meta, nbytes = HEADER.unpack_from(buffer, at)
+            body = at + HEADER.size + len_meta
+            if have < body:
                 break
-            at += HEADER.size
-            meta = bytes(self._buffer[at:at + len_meta])
-            at += len_meta
-            self._targets, make = wire.allocate(encoding, meta)
-            self._finish = channel, nbytes, make
-            at = self._fill(at)
-            if self._targets:
+            meta = bytes(buffer[at + HEADER.size:body])
+            if kind == DATA and have < body + nbytes:
+                self._begin(channel, encoding, meta, nbytes, buffer[body:have])
+                at = have
                 break
-            self._complete()
-        rest = self._have - at
-        if rest and at:
-            self._buffer[:rest] = bytes(self._buffer[at:self._have])
-        self._have = rest
+            payload = buffer[body:body + nbytes]
+            if kind == DATA:
+                self._receiver.deliver(self.rank, channel, wire.decode(encoding, meta, payload),
+                                       nbytes)
+            elif have < body + nbytes:
+                break
+            else:
+                self._control(kind, channel, meta, payload)
+            at = body + nbytes
+        if at < have and at:
+            buffer[:have - at] = bytes(buffer[at:have])
+        self._have = have - at
 
-    def _fill(self, at):
-        """Move payload from the buffer into the message; return the new position."""
-        while self._targets and at < self._have:
-            target = self._targets[0]
-            count = min(len(target), self._have - at)
-            target[:count] = self._buffer[at:at + count]
-            at += count
-            self._targets[0] = target[count:]
-            if not self._targets[0]:
-                self._targets.pop(0)
-        return at
+    def _control(self, kind, channel, meta, payload):
+        if kind == TAKEN:
+            self.offered -= 1
+        elif kind in (OFFER, POST):
+            dtype, shape = wire.parse_array_meta(meta)
+            address, nbytes = PLACE.unpack(payload)
+            offer = memory.Offer(self.pid, address, dtype, shape, self._taken)
+            self._receiver.offered(self.rank, channel, offer, nbytes, posted=kind == POST)
+        elif kind == READS:
+            self.reads = True
+        elif kind == BYE:
+            self.finished = True
+        else:
+            self.aborted = True
 
-    def _complete(self):
-        channel, nbytes, make = self._finish
-        self._finish = None
-        self._deliver(self.rank, channel, make(), nbytes)
+    def _taken(self):
+        self.signal(TAKEN)
+
+    def _begin(self, channel, encoding, meta, nbytes, first):
+        """Begin to receive a payload of which the buffer holds no more than the first bytes."""
+        self._arriving = channel, nbytes
+        self._sink = self._receiver.sink(self.rank, channel, encoding, meta, nbytes)
+        self._target = self._sink.next()
+        while len(first):
+            count = min(len(first), len(self._target))
+            self._target[:count] = first[:count]
+            first = first[count:]
+            self._filled(count)
+
+    def _filled(self, count):
+        """Note that the next `count` bytes of the target have come."""
+        if count < len(self._target):
+            self._target = self._target[count:]
+            return
+        self._target = self._sink.next()
+        if self._target is None:
+            (channel, nbytes), sink, self._sink = self._arriving, self._sink, None
+            self._receiver.deliver(self.rank, channel, sink.message(), nbytes)
 
 
 class TlsLink(Link):
     """The same over TLS, which knows no `sendmsg` and may hold decrypted bytes back."""
 
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.sock.setblocking(False)
+
     def _send(self, buffers):
         return self.sock.send(buffers[0])
 
+    def _recv_into(self, view):
+        return self.sock.recv_into(view)
+
     def pending(self):
+        """Whether bytes wait above the socket, where no poll can see them."""
         return self.sock.pending() > 0
+
+
+# ---- where a long message goes
+
+
+class New:
+    """A new message: an array of its own, or the buffers of a pickle."""
+
+    def __init__(self, encoding, meta):
+        self._targets, self._make = wire.allocate(encoding, meta)
+
+    def next(self):
+        return self._targets.pop(0) if self._targets else None
+
+    def message(self):
+        return self._make()
+
+
+class Into:
+    """An array that the program waits with; its message is None."""
+
+    def __init__(self, out):
+        self._view = wire.view_of(out)
+
+    def next(self):
+        view, self._view = self._view, None
+        return view
+
+    def message(self):
+        return None
+
+
+class Combine:
+    """Block by block combined with what is in the array, while the block is in the cache."""
+
+    def __init__(self, out, op):
+        self._out = out.reshape(-1)
+        self._op = op
+        self._at = self._size = 0
+        self._block = None
+
+    def next(self):
+        out = self._out
+        if self._size:
+            mine = out[self._at:self._at + self._size]
+            self._op(mine, self._block[:self._size], out=mine)
+            self._at += self._size
+        self._size = min(max(1, memory.BLOCK // out.itemsize), out.size - self._at)
+        if not self._size:
+            return None
+        if self._block is None:
+            self._block = out[:self._size].copy()
+        return wire.view_of(self._block[:self._size])
+
+    def message(self):
+        return None

@@ -21,11 +21,17 @@ from typing import Any
 import cloudpickle
 import numpy as np
 
+from labkit import wire
 from labkit.cluster import rendezvous
-from labkit.cluster.link import ABORT, BYE, Gone, frame
+from labkit.cluster.link import ABORT, BYE, DONT_WAIT, Combine, Gone, Into, New, TlsLink
+from labkit.cluster.memory import Offer
 from labkit.errors import ClusterError, DeadlockError, ProgramError
 from labkit.serial import program_error
-from labkit.world import CHANNELS, Peer, take
+from labkit.world import CHANNELS, Peer, combine, take
+
+CHANNEL = {name: number for number, name in enumerate(CHANNELS)}
+TICK_S = 0.1             # how often a peer that waits looks at the clock
+LARGE = 128 * 1024       # bytes from which reading a peer's memory beats two copies by the kernel
 
 
 @dataclass
@@ -59,6 +65,9 @@ class ClusterPeer(Peer):
         self.links = {}
         self.events = []
         self.messages = self.nbytes = 0
+        self._lent = []                  # arrays that others may still read
+        self._wanted = {}                # (source, channel) -> the array that waits, how to add
+        self._hasten = False             # whether to read at once what others lend
         # perf_counter's zero is the machine's own: shift it to the wall clock, so that
         # peers on several hosts agree as well as their clocks do.
         self._shift = time.time() - time.perf_counter()
@@ -66,60 +75,152 @@ class ClusterPeer(Peer):
         self._record = record
         self._arrived = defaultdict(deque)      # channel -> (source, message, nbytes)
         self._interrupted = False
+        self._some_have_ended = False
 
     def clock(self):
         return time.perf_counter() + self._shift
 
     def connect(self, hub, addresses, secret):
-        self.links = rendezvous.connect_all(hub, self.rank, addresses, secret,
-                                            self._deliver, self._deadline)
+        self.links = rendezvous.connect_all(hub, self.rank, addresses, secret, self,
+                                            self._deadline)
         self._poll = Poll(self.links.values())
+        self._all_reads = bool(self.links) and all(link.pid for link in self.links.values())
 
     def interrupt(self):
         """Make this peer stop at its next message; called from another thread."""
         self._interrupted = True
 
-    # ---- messages
+    # ---- sending
 
     def _send(self, to, message):
-        start = time.perf_counter()
-        buffers, nbytes = frame(message, CHANNELS.index(self._channel))
+        start = time.perf_counter() if self._record else 0.0
         link = self.links[to]
-        buffers = link.write(buffers)
-        if buffers:
-            self._push(link, buffers)
+        if link.reads and is_large(message):
+            nbytes = self._offer(link, message, posted=False)
+            self._wait_for_readers()
+        else:
+            nbytes = link.send(message, CHANNEL[self._channel])
+        if link.backlog:
+            self._push(link)
         self.messages += 1
         self.nbytes += nbytes
         if self._record:
-            self.events.append(("send", start, time.perf_counter(), to, nbytes, self._step,
-                                self._channel))
+            self._note("send", start, to, nbytes)
 
-    def _push(self, link, buffers):
+    def _post(self, to, message):
+        link = self.links[to]
+        if not (link.reads and is_large(message)):
+            self._send(to, message)
+            return
+        start = time.perf_counter()
+        nbytes = self._offer(link, message, posted=True)
+        self.messages += 1
+        self.nbytes += nbytes
+        if self._record:
+            self._note("send", start, to, nbytes)
+
+    def _offer(self, link, message, posted):
+        array = np.ascontiguousarray(message)
+        self._lent.append(array)             # until it was read
+        link.offer(array, CHANNEL[self._channel], posted)
+        return array.nbytes
+
+    def _flush(self):
+        if self._lent:
+            self._wait_for_readers()
+
+    def _wait_for_readers(self):
+        self._hasten = True
+        self._read_offers()
+        for link in self.links.values():
+            while link.offered or link.backlog:
+                self._awaits = self._channel, f"peer {link.rank} to take a message"
+                self._progress()
+        self._hasten = False
+        self._awaits = None
+        self._lent.clear()
+
+    def _push(self, link):
         """Write the rest of a message, reading from everyone while the link is full."""
         self._awaits = self._channel, f"peer {link.rank} to take a message"
-        while buffers:
-            self._progress(link)
-            buffers = link.write(buffers)
+        while link.backlog:
+            self._progress()
         self._awaits = None
+
+    def _note(self, kind, start, other, nbytes):
+        self.events.append((kind, start, time.perf_counter(), other, nbytes, self._step,
+                            self._channel))
+
+    # ---- receiving
 
     def _recv(self, source):
-        start = time.perf_counter()
-        arrived = self._arrived[CHANNELS.index(self._channel)]
-        found = take(arrived, source)
-        while found is None:
-            self._awaits = self._channel, source
-            self._check_senders(source)
-            self._progress()
-            found = take(arrived, source)
-        self._awaits = None
-        sender, message, nbytes = found
+        start = time.perf_counter() if self._record else 0.0
+        sender, message, nbytes = self._await(source)
+        if type(message) is Offer:
+            message = message.fetch()
         if self._record:
-            self.events.append(("recv", start, time.perf_counter(), sender, nbytes, self._step,
-                                self._channel))
+            self._note("recv", start, sender, nbytes)
         return sender, message
 
-    def _deliver(self, source, channel, message, nbytes):
+    def _recv_into(self, source, out, op=None):
+        start = time.perf_counter()
+        key = source, CHANNEL[self._channel]
+        self._wanted[key] = out, op
+        try:
+            _, message, nbytes = self._await(source)
+        finally:
+            self._wanted.pop(key, None)
+        if type(message) is Offer:
+            message.fetch_into(out, op)
+        elif message is not None:            # it had come before it was wanted
+            combine(out, message, op)
+        if self._record:
+            self._note("recv", start, source, nbytes)
+
+    def _await(self, source):
+        arrived = self._arrived[CHANNEL[self._channel]]
+        found = take(arrived, source)
+        if found is None:
+            self._awaits = self._channel, source
+            while found is None:
+                if self._some_have_ended:
+                    self._check_senders(source)
+                self._progress()
+                found = take(arrived, source)
+            self._awaits = None
+        return found
+
+    def deliver(self, source, channel, message, nbytes):
+        if self._wanted:                 # what is wanted is the next message, which this is
+            self._wanted.pop((source, channel), None)
         self._arrived[channel].append((source, message, nbytes))
+
+    def sink(self, source, channel, encoding, meta, nbytes):
+        """Say where a long message goes: into the array that waits for it, or a new one."""
+        out, op = self._wanted.get((source, channel), (None, None))
+        if out is None or encoding != wire.ARRAY or \
+                wire.parse_array_meta(meta) != (out.dtype, out.shape):
+            return New(encoding, meta)
+        return Into(out) if op is None else Combine(out, op)
+
+    def offered(self, source, channel, offer, nbytes, posted):
+        """Take note of an array to read, or read it at once if its owner might wait too long.
+
+        A posted one is left where it is while the collective that posted it runs here as well,
+        which will come to it and then know where it goes.
+        """
+        wanted = (source, channel) in self._wanted
+        later = posted and not self._hasten and channel == CHANNEL[self._channel]
+        if not (wanted or later):
+            offer = offer.fetch()
+        self.deliver(source, channel, offer, nbytes)
+
+    def _read_offers(self):
+        """Fetch all arrays that others lend: they may wait for this peer, which waits as well."""
+        for arrived in self._arrived.values():
+            for position, (source, message, nbytes) in enumerate(arrived):
+                if type(message) is Offer:
+                    arrived[position] = source, message.fetch(), nbytes
 
     def _mark_step(self):
         if self._record:
@@ -128,17 +229,17 @@ class ClusterPeer(Peer):
 
     # ---- waiting
 
-    def _progress(self, writing=None):
-        """Wait until a link can be read (or `writing` written), and read what is there."""
-        left = self._deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        for link in self._poll.ready(writing, min(left, 0.1)):
+    def _progress(self):
+        """Wait until something can be read or written, and do it."""
+        for link in self._poll.ready():
             link.read()
             if link.aborted:
                 raise Aborted(link.rank)
             if link.finished:
+                self._some_have_ended = True
                 self._poll.forget(link)
+        if time.monotonic() > self._deadline:
+            raise TimeoutError
         if self._interrupted:
             raise Aborted(self.rank)
 
@@ -151,18 +252,17 @@ class ClusterPeer(Peer):
 
     # ---- the end
 
-    def say(self, word):
-        """Tell every peer BYE or ABORT, as far as they listen."""
+    def abort(self):
+        """Tell every peer that this one has failed, as far as they listen."""
         for link in self.links.values():
             with contextlib.suppress(Gone):
-                left = link.signal(word)
-                if left and word == BYE:
-                    self._push(link, left)
+                link.signal(ABORT)
 
     def leave(self):
         """Say goodbye and read on until everyone has: nobody's last message is cut off."""
-        self.say(BYE)
-        while not all(link.finished for link in self.links.values()):
+        for link in self.links.values():
+            link.signal(BYE)
+        while not all(link.finished and not link.backlog for link in self.links.values()):
             self._awaits = "", "the others to end"
             self._progress()
 
@@ -171,44 +271,69 @@ class ClusterPeer(Peer):
             link.close()
 
 
+def is_large(message):
+    """Whether a message is an array that is worth reading from where it is."""
+    return type(message) is np.ndarray and message.nbytes >= LARGE and wire.is_plain(message)
+
+
 class Poll:
-    """Which links can be read, and whether one can be written."""
+    """Which links can be read; writes what the others have not yet taken."""
 
     def __init__(self, links):
-        self._links = {link.fileno(): link for link in links}
+        self._all = list(links)
+        self._links = {link.fileno(): link for link in self._all}
+        self._tls = [link for link in self._all if isinstance(link, TlsLink)]
         self._poll = select.poll() if hasattr(select, "poll") else None
         if self._poll:
             for fd in self._links:
                 self._poll.register(fd, select.POLLIN)
+        self._only = []                  # the one link there is, when reading it can wait
+        if DONT_WAIT and len(self._all) == 1 and not self._tls:
+            self._all[0].wait_in_read(TICK_S)
+            self._only = self._all
 
     def forget(self, link):
-        """Stop watching a link whose peer has finished: its end of stream is no news."""
+        """Stop reading a link whose peer has finished: its end of stream is no news."""
+        self._only = []
         if self._links.pop(link.fileno(), None) and self._poll:
             self._poll.unregister(link.fileno())
 
-    def ready(self, writing, timeout_s):
-        """Return the links to read, after at most `timeout_s` seconds."""
-        held_back = [link for link in self._links.values() if link.pending()]
-        if held_back:
-            return held_back
-        if self._poll is None:               # Windows
-            write = [writing] if writing else []
-            if not self._links and not write:
-                time.sleep(timeout_s)
-            return select.select(list(self._links.values()), write, [], timeout_s)[0]
-        if writing is None:
-            events = self._poll.poll(timeout_s * 1000)
+    def ready(self):
+        """Return the links to read, after `TICK_S` seconds at most."""
+        for link in self._all:
+            if link.backlog:
+                return self._read_and_write()
+        if self._only:
+            return self._only
+        if self._tls and (pending := [link for link in self._tls if link.pending()]):
+            return pending
+        if self._poll:
+            return [self._links[fd] for fd, _ in self._poll.poll(TICK_S * 1000)]
+        if not self._links:
+            time.sleep(TICK_S)
+        return select.select(list(self._links.values()), [], [], TICK_S)[0]
+
+    def _read_and_write(self):
+        """Wait for links of both kinds; write those that take something."""
+        writing = [link for link in self._all if link.backlog]
+        if self._poll is None:
+            read, write, _ = select.select(list(self._links.values()), writing, [], TICK_S)
         else:
-            fd = writing.fileno()
-            read = select.POLLIN if fd in self._links else 0
-            self._poll.register(fd, read | select.POLLOUT)
-            events = self._poll.poll(timeout_s * 1000)
-            if read:
-                self._poll.modify(fd, read)
-            else:
-                self._poll.unregister(fd)
-        return [self._links[fd] for fd, event in events
-                if fd in self._links and event & ~select.POLLOUT]
+            for link in writing:
+                reads = select.POLLIN if link.fileno() in self._links else 0
+                self._poll.register(link.fileno(), reads | select.POLLOUT)
+            events = dict(self._poll.poll(TICK_S * 1000))
+            for link in writing:
+                if link.fileno() in self._links:
+                    self._poll.modify(link.fileno(), select.POLLIN)
+                else:
+                    self._poll.unregister(link.fileno())
+            write = [link for link in writing if events.get(link.fileno(), 0) & select.POLLOUT]
+            read = [self._links[fd] for fd, event in events.items()
+                    if fd in self._links and event & ~select.POLLOUT]
+        for link in write:
+            link.flush()
+        return read
 
 
 def run_peer(world_id, rank, addresses, secret, program, deadline_s, record, *parts):
@@ -237,7 +362,7 @@ def run_peer(world_id, rank, addresses, secret, program, deadline_s, record, *pa
     except BaseException as error:
         outcome.cause, outcome.error = _explain(error, me)
         outcome.waits = me.waiting()
-        me.say(ABORT)
+        me.abort()
     finally:
         hub.peer = None
         me.close()

@@ -15,14 +15,19 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import hmac
+import platform
 import secrets
 import select
 import socket
+import ssl
 import struct
-import threading
+import sys
 import time
+from pathlib import Path
+from typing import NamedTuple
 
-from labkit.cluster.link import Link, TlsLink
+from labkit.cluster import memory
+from labkit.cluster.link import READS, Link, TlsLink
 from labkit.errors import ClusterError
 
 HELLO = struct.Struct("<HII24s32s")     # magic, from, to, nonce, HMAC-SHA256
@@ -32,36 +37,51 @@ BACKLOG = 512
 _hubs = {}
 
 
+class Address(NamedTuple):
+    """Where a worker's peers listen, and what others on its host need to come closer."""
+
+    host: str
+    port: int
+    local: str
+    """Name of a Unix socket in Linux's abstract namespace, which no file outlives; or ""."""
+    machine: str
+    """The same for processes that run under one kernel."""
+    card: tuple
+    """See `labkit.cluster.memory.card`."""
+
+
 class Hub:
-    """One world's listener in a worker process."""
+    """One world's listeners in a worker process."""
 
     def __init__(self, host, security):
-        self.listener = socket.create_server((host, 0), backlog=BACKLOG,
-                                             family=_family(host))
-        self.listener.setblocking(False)
-        self.address = self.listener.getsockname()[:2]
         self.tls = security
+        self.listeners = [socket.create_server((host, 0), backlog=BACKLOG, family=_family(host))]
+        local = ""
+        if sys.platform.startswith("linux") and security is None:
+            local = f"\0labkit-{secrets.token_hex(16)}"
+            self.listeners.append(socket.socket(socket.AF_UNIX))
+            self.listeners[-1].bind(local)
+            self.listeners[-1].listen(BACKLOG)
+        for listener in self.listeners:
+            listener.setblocking(False)
+        host, port = self.listeners[0].getsockname()[:2]
+        self.address = Address(host, port, local, _machine(), memory.card())
         self.peer = None                 # the peer that runs here now
-        self.lock = threading.Lock()
 
     def close(self):
-        self.listener.close()
+        for listener in self.listeners:
+            listener.close()
         if self.peer is not None:
             self.peer.interrupt()
 
 
 def open_hub(world_id, dask_worker):
-    """Open this worker's listener, and return what the client must know about the worker."""
+    """Open this worker's listeners, and return where they are."""
     host = dask_worker.address.rpartition("://")[2].rpartition(":")[0].strip("[]")
     tls = dask_worker.security if dask_worker.address.startswith("tls://") else None
     if world_id not in _hubs:
         _hubs[world_id] = Hub(host, tls)
-    import os
-    import platform
-
-    import labkit
-    return {"listens": _hubs[world_id].address, "pid": os.getpid(), "host": platform.node(),
-            "labkit": labkit.__version__, "python": platform.python_version()}
+    return _hubs[world_id].address
 
 
 def close_hub(world_id):
@@ -83,21 +103,23 @@ def hub_of(world_id):
     return _hubs[world_id]
 
 
-def connect_all(hub, rank, addresses, secret, deliver, deadline):
-    """Connect to every other peer of the run.
+def connect_all(hub, rank, addresses, secret, receiver, deadline, transport="auto"):
+    """Connect to every other peer of the run, by a Unix socket if it is on this host.
 
     Parameters
     ----------
     hub : Hub
     rank : int
-    addresses : list of (host, port)
-        Every peer's listener, by rank.
+    addresses : list of Address
+        Every peer's, by rank.
     secret : bytes
         The run's.
-    deliver : callable
-        Where links hand their messages.
+    receiver : object
+        What `Link` hands its messages to.
     deadline : float
         On `time.monotonic`'s clock.
+    transport : {"auto", "tcp"}
+        "tcp" treats peers of this host like those of others.
 
     Returns
     -------
@@ -111,34 +133,59 @@ def connect_all(hub, rank, addresses, secret, deliver, deadline):
     socks = {}
     try:
         # First all hellos, then all answers: nobody waits for a peer that waits in turn.
+        nonces = {}
         for other in range(rank):
-            socks[other], nonce = _say_hello(hub, rank, other, addresses[other], secret, deadline)
-            socks[other] = (socks[other], nonce)
-        accepted = _accept(hub, rank, set(range(rank + 1, len(addresses))), secret, deadline)
-        for other, (sock, nonce) in socks.items():
-            _check_reply(sock, rank, other, nonce, secret, deadline)
+            sock = _connect(hub, rank, other, addresses[other], deadline, transport)
             socks[other] = sock
-        socks.update(accepted)
+            nonces[other] = _say_hello(sock, rank, other, secret)
+        socks |= _accept(hub, rank, set(range(rank + 1, len(addresses))), secret, deadline)
+        for other, nonce in nonces.items():
+            _check_reply(socks[other], rank, other, nonce, secret, deadline)
     except BaseException:
-        for entry in socks.values():
-            (entry[0] if isinstance(entry, tuple) else entry).close()
+        for sock in socks.values():
+            sock.close()
         raise
-    kind = TlsLink if hub.tls else Link
-    return {other: kind(sock, other, deliver) for other, sock in sorted(socks.items())}
+    return {other: _link(sock, other, receiver, addresses[other].card)
+            for other, sock in sorted(socks.items())}
 
 
-def _say_hello(hub, rank, other, address, secret, deadline):
+def _link(sock, other, receiver, card):
+    if isinstance(sock, ssl.SSLSocket):
+        return TlsLink(sock, other, receiver)
+    if sock.family != getattr(socket, "AF_UNIX", None) or not memory.readable(*card):
+        return Link(sock, other, receiver)
+    link = Link(sock, other, receiver, pid=card[0])
+    link.signal(READS)
+    return link
+
+
+def _connect(hub, rank, other, address, deadline, transport):
+    left = max(0.1, deadline - time.monotonic())
+    if transport == "auto" and address.local and address.machine == hub.address.machine:
+        sock = socket.socket(socket.AF_UNIX)
+        with contextlib.suppress(OSError):       # another network namespace, perhaps
+            sock.settimeout(left)
+            sock.connect(address.local)
+            return sock
+        sock.close()
     try:
-        sock = socket.create_connection(address, timeout=max(0.1, deadline - time.monotonic()))
+        sock = socket.create_connection((address.host, address.port), timeout=left)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if hub.tls:
             args = hub.tls.get_connection_args("worker")
             sock = args["ssl_context"].wrap_socket(sock)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        nonce = secrets.token_bytes(24)
+    except OSError as error:
+        raise _unreachable(rank, other, error) from error
+    return sock
+
+
+def _say_hello(sock, rank, other, secret):
+    nonce = secrets.token_bytes(24)
+    try:
         sock.sendall(_hello(secret, rank, other, nonce))
     except OSError as error:
         raise _unreachable(rank, other, error) from error
-    return sock, nonce
+    return nonce
 
 
 def _accept(hub, rank, awaited, secret, deadline):
@@ -152,11 +199,11 @@ def _accept(hub, rank, awaited, secret, deadline):
                     "Not all peers have connected.", where=f"peer {rank}",
                     expected=f"a connection from peers {sorted(awaited)}",
                     remedy="see whether their workers are busy or gone: world.client.processing()")
-            ready, _, _ = select.select([hub.listener, *strangers], [], [], min(left, 0.1))
+            ready, _, _ = select.select([*hub.listeners, *strangers], [], [], min(left, 0.1))
             for sock in ready:
-                if sock is hub.listener:
+                if sock in hub.listeners:
                     with contextlib.suppress(OSError):
-                        strangers[_admit(hub)] = b""
+                        strangers[_admit(hub, sock)] = b""
                     continue
                 hello = strangers.pop(sock)
                 try:
@@ -184,9 +231,10 @@ def _accept(hub, rank, awaited, secret, deadline):
     return accepted
 
 
-def _admit(hub):
-    sock, _ = hub.listener.accept()
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+def _admit(hub, listener):
+    sock, _ = listener.accept()
+    if listener is hub.listeners[0]:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if hub.tls:
         sock.settimeout(5)           # bounds what a stranger's handshake can cost
         context = hub.tls.get_listen_args("worker")["ssl_context"]
@@ -229,6 +277,11 @@ def _unreachable(rank, other, error):
     return ClusterError(f"Peer {rank} cannot connect to peer {other}.", got=error,
                         remedy="workers must reach each other's hosts on any port; see whether "
                                "a firewall is between them or the worker is gone")
+
+
+def _machine():
+    boot = Path("/proc/sys/kernel/random/boot_id")
+    return boot.read_text() if boot.exists() else platform.node()
 
 
 def _family(host):

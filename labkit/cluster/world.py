@@ -79,7 +79,7 @@ class ClusterWorld(World):
         self._stack = ExitStack()
         self._gone = set()
         self._workers = []               # addresses by rank
-        self._listens = {}               # worker address -> (host, port) of its listener
+        self._listens = {}               # worker address -> its hub's Address
         try:
             if address is None:
                 workers = workers or start.default_workers()
@@ -295,12 +295,12 @@ class ClusterWorld(World):
             raise ClusterError(
                 "The workers cannot import labkit.", got=error, where=workers[0],
                 remedy="install the same labkit in the environment of the workers") from error
-        processes = {(hub["host"], hub["pid"]) for hub in hubs.values()}
+        processes = {(hub.machine, hub.card[0]) for hub in hubs.values()}
         if len(processes) < len(hubs):
             raise ClusterError("Workers share a process.", expected="one process a worker",
                                got=f"{len(processes)} processes for {len(hubs)} workers",
                                remedy="start workers with --nthreads 1 --nworkers N")
-        self._listens.update({worker: hub["listens"] for worker, hub in hubs.items()})
+        self._listens.update(hubs)
 
     def _close_hubs(self):
         alive = [worker for worker in self._listens if worker not in self._gone]
