@@ -98,7 +98,11 @@ class WorldInfo:
     """The network of a simulated world; None elsewhere."""
 
     detail: str = ""
-    """The scheduler's address, the transport: whatever identifies the world further."""
+    """The scheduler's address, or whatever identifies the world further."""
+
+    transport: str = ""
+    """How the messages of a real run travelled: "6 memory" says that 6 pairs of peers read
+    each other's memory; others are "unix" and "tcp" sockets, and "tls"."""
 
     @property
     def simulated(self):

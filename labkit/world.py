@@ -105,10 +105,15 @@ class Peer(abc.ABC):
         with self._collective("reduce"):
             return collectives.reduce(self, value, op, root)
 
-    def allreduce(self, value, op=np.add):
-        """Combine all values with `op`; return the result, the same bits on every peer."""
+    def allreduce(self, value, op=np.add, algorithm="auto", out=None):
+        """Combine all values with `op`; return the result, the same bits on every peer.
+
+        `algorithm` is one of `labkit.collectives.ALGORITHMS`, or chosen by size and peers.
+        With `out`, an array of the same shape and dtype, the result goes there: `out=value`
+        works in place.
+        """
         with self._collective("allreduce"):
-            return collectives.allreduce(self, value, op)
+            return collectives.allreduce(self, value, op, algorithm, out)
 
     def allgather(self, value):
         """Return the list of every peer's `value`, by rank."""

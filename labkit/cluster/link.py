@@ -78,6 +78,13 @@ class Link:
         self._target = None          # ... the memory to fill next ...
         self._arriving = None        # ... and (channel, nbytes) of its message
 
+    @property
+    def kind(self):
+        """How messages travel: "memory", "unix", "tcp" or "tls"."""
+        if self.reads and self.pid:
+            return "memory"
+        return "tcp" if self.sock.family != getattr(socket, "AF_UNIX", None) else "unix"
+
     def fileno(self):
         return self._fd
 
@@ -245,6 +252,8 @@ class Link:
 
 class TlsLink(Link):
     """The same over TLS, which knows no `sendmsg` and may hold decrypted bytes back."""
+
+    kind = "tls"
 
     def __init__(self, *args):
         super().__init__(*args)

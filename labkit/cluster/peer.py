@@ -14,9 +14,9 @@ import pickle
 import select
 import time
 import traceback
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import cloudpickle
 import numpy as np
@@ -34,6 +34,14 @@ TICK_S = 0.1             # how often a peer that waits looks at the clock
 LARGE = 128 * 1024       # bytes from which reading a peer's memory beats two copies by the kernel
 
 
+class Options(NamedTuple):
+    """What a world says of a run to its peers."""
+
+    deadline_s: float
+    record: bool
+    transport: str
+
+
 @dataclass
 class Outcome:
     """What one peer reports to the client."""
@@ -46,6 +54,8 @@ class Outcome:
     vanished), "aborted" (another peer failed first), "" (no error)."""
     waits: str = ""
     """Whom it waited for when it stopped, in words."""
+    links: Counter = field(default_factory=Counter)
+    """How many links it had of each kind: "memory", "unix", "tcp", "tls"."""
     start_s: float = 0.0
     end_s: float = 0.0
     messages: int = 0
@@ -60,7 +70,7 @@ class Aborted(Exception):
 class ClusterPeer(Peer):
     """A peer with a link to every other."""
 
-    def __init__(self, rank, size, deadline, record):
+    def __init__(self, rank, size, options):
         super().__init__(rank, size)
         self.links = {}
         self.events = []
@@ -71,8 +81,9 @@ class ClusterPeer(Peer):
         # perf_counter's zero is the machine's own: shift it to the wall clock, so that
         # peers on several hosts agree as well as their clocks do.
         self._shift = time.time() - time.perf_counter()
-        self._deadline = deadline
-        self._record = record
+        self._deadline = time.monotonic() + options.deadline_s
+        self._record = options.record
+        self._transport = options.transport
         self._arrived = defaultdict(deque)      # channel -> (source, message, nbytes)
         self._interrupted = False
         self._some_have_ended = False
@@ -82,9 +93,8 @@ class ClusterPeer(Peer):
 
     def connect(self, hub, addresses, secret):
         self.links = rendezvous.connect_all(hub, self.rank, addresses, secret, self,
-                                            self._deadline)
+                                            self._deadline, self._transport)
         self._poll = Poll(self.links.values())
-        self._all_reads = bool(self.links) and all(link.pid for link in self.links.values())
 
     def interrupt(self):
         """Make this peer stop at its next message; called from another thread."""
@@ -336,7 +346,7 @@ class Poll:
         return read
 
 
-def run_peer(world_id, rank, addresses, secret, program, deadline_s, record, *parts):
+def run_peer(world_id, rank, addresses, secret, program, options, *parts):
     """Run one peer; the Dask task behind `ClusterWorld.run`.
 
     Returns
@@ -344,7 +354,7 @@ def run_peer(world_id, rank, addresses, secret, program, deadline_s, record, *pa
     Outcome
         Errors are reported in it, never raised: the client needs every peer's view.
     """
-    me = ClusterPeer(rank, len(addresses), time.monotonic() + deadline_s, record)
+    me = ClusterPeer(rank, len(addresses), options)
     outcome = Outcome(rank)
     hub = rendezvous.hub_of(world_id)
     hub.peer = me
@@ -367,6 +377,7 @@ def run_peer(world_id, rank, addresses, secret, program, deadline_s, record, *pa
         hub.peer = None
         me.close()
     outcome.messages, outcome.nbytes = me.messages, me.nbytes
+    outcome.links = Counter(link.kind for link in me.links.values())
     outcome.events = [(kind, rank, start + me._shift, end + me._shift, *rest)
                       for kind, start, end, *rest in me.events]
     return outcome

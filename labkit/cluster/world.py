@@ -13,6 +13,7 @@ import contextlib
 import secrets
 import threading
 import time
+from collections import Counter
 from contextlib import ExitStack
 
 import cloudpickle
@@ -22,7 +23,7 @@ from distributed import Lock, as_completed, wait
 
 from labkit import sharding, wire
 from labkit.cluster import rendezvous, start
-from labkit.cluster.peer import Packed, Placed, cause_of, run_peer
+from labkit.cluster.peer import Options, Packed, Placed, cause_of, run_peer
 from labkit.errors import (
     ClusterError,
     ConfigurationError,
@@ -56,6 +57,9 @@ class ClusterWorld(World):
         Of each worker started here, as Dask takes it: "auto", "2GB", ...
     security : bool or distributed.Security, optional
         True starts a cluster whose connections all use TLS.
+    transport : {"auto", "tcp"}
+        How peers of one host talk: by Unix sockets and by reading large arrays from each
+        other's memory, or like those of different hosts. TLS implies the latter.
 
     Raises
     ------
@@ -66,14 +70,18 @@ class ClusterWorld(World):
     """
 
     def __init__(self, workers_or_address=None, workers=None, *, deadline_s=120,
-                 memory_limit="auto", security=None):
+                 memory_limit="auto", security=None, transport="auto"):
         workers, address = start.resolve(workers_or_address, workers)
         if workers is not None:
             check_workers(workers)
         if not deadline_s > 0:
             raise ConfigurationError("A deadline lies in the future.", got=deadline_s,
                                      expected="seconds, more than 0", where="deadline_s=")
+        if transport not in ("auto", "tcp"):
+            raise ConfigurationError("This transport is not known.", expected="'auto' or 'tcp'",
+                                     got=repr(transport), where="transport=")
         self.deadline_s = deadline_s
+        self.transport = transport
         self._id = secrets.token_hex(8)
         self._busy = threading.Lock()
         self._stack = ExitStack()
@@ -122,9 +130,10 @@ class ClusterWorld(World):
             self._choose(self._survey())
             secret = secrets.token_bytes(32)
             addresses = [self._listens[worker] for worker in self._workers]
+            options = Options(self.deadline_s, record, self.transport)
             futures = [
                 self.client.submit(
-                    run_peer, self._id, rank, addresses, secret, code, self.deadline_s, record,
+                    run_peer, self._id, rank, addresses, secret, code, options,
                     *[self._part(parts, rank) for parts in shards],
                     key=(name, rank), workers=[worker], allow_other_workers=False, pure=False,
                     retries=0)
@@ -170,10 +179,13 @@ class ClusterWorld(World):
             messages=sum(outcome.messages for outcome in outcomes),
             nbytes=sum(outcome.nbytes for outcome in outcomes),
             events=Events(events),
-            world=self._info())
+            world=self._info(sum((outcome.links for outcome in outcomes), Counter())))
 
-    def _info(self):
-        return WorldInfo("cluster", self.workers, detail=self.client.scheduler.address)
+    def _info(self, links=()):
+        # Each link has two ends.
+        transport = ", ".join(f"{n // 2} {kind}" for kind, n in sorted(dict(links).items()))
+        return WorldInfo("cluster", self.workers, detail=self.client.scheduler.address,
+                         transport=transport)
 
     def _part(self, parts, rank):
         """Return one peer's part in the form in which it travels best."""
