@@ -153,11 +153,15 @@ class Run:
         Raises
         ------
         LabkitError
-            If a result differs, with its rank and the largest difference.
+            If a result is None or differs, with its rank and the largest difference.
         """
         each = isinstance(expected, list) and len(expected) == len(self.results)
         for rank, got in enumerate(self.results):
             want = np.asarray(expected[rank] if each else expected)
+            if got is None:
+                raise LabkitError("A result is missing.", got="None", where=f"results[{rank}]",
+                                  expected=f"an answer of shape {want.shape}",
+                                  remedy="does every peer return something?")
             got = np.asarray(got)
             if got.shape != want.shape:
                 raise LabkitError("A result has the wrong shape.", expected=want.shape,

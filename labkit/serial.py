@@ -18,10 +18,12 @@ import dask
 from greenlet import getcurrent, greenlet
 
 from labkit import sharding, wire
-from labkit.errors import DeadlockError, ProgramError
+from labkit.errors import ConfigurationError, DeadlockError, ProgramError
 from labkit.records import Events, Run, WorldInfo
 from labkit.sharding import Shards
 from labkit.world import Peer, World, check_shards, take
+
+AGAIN = " again"             # ends the label of a task's second attempt
 
 
 class SerialPeer(Peer):
@@ -113,12 +115,13 @@ class SerialWorld(World):
         return Run(results, seconds, run.messages, run.nbytes, Events(run.events),
                    world=WorldInfo("serial", self.workers))
 
-    def map(self, task, items, work=None, record=True):
+    def map(self, task, items, work=None, record=True, keep=None, backup=None):
         zero = time.perf_counter()
         results, events = [], []
         for number, item in enumerate(items):
             start = time.perf_counter()
-            results.append(run_task(task, item, number))
+            result = run_task(checked(task, keep), item, number)
+            results.append(result if keep is None else Shards(result, "kept"))
             if record:
                 events.append(("task", 0, start - zero, time.perf_counter() - zero, -1, 0, -1,
                                f"{task_name(task)} {number}"))
@@ -155,6 +158,24 @@ def run_task(task, item, number):
         return task(item)
     except Exception as error:
         raise task_error(error, number) from error
+
+
+def checked(task, keep):
+    """Return the task, made to raise ConfigurationError unless it returns `keep` parts."""
+    if keep is None:
+        return task
+
+    def checked_task(item):
+        parts = task(item)
+        if not isinstance(parts, list | tuple) or len(parts) != keep:
+            raise ConfigurationError(
+                "A task whose parts are kept must return all of them.",
+                expected=f"a list of {keep}", where="keep=",
+                got=f"{len(parts)} parts" if isinstance(parts, list | tuple) else
+                type(parts).__name__)
+        return list(parts)
+
+    return checked_task
 
 
 def task_error(error, number):

@@ -13,7 +13,6 @@ import zlib
 from collections.abc import Sequence
 
 import numpy as np
-import scipy.sparse
 
 from labkit.errors import ConfigurationError
 
@@ -58,6 +57,19 @@ def assign(n_units, n_shards, by="contiguous"):
     return [units[owner == shard] for shard in range(n_shards)]
 
 
+# Asked in these words, neither scipy.sparse nor dask.array has to be imported by every worker.
+
+
+def is_sparse(array):
+    """Whether an array is a matrix of scipy.sparse."""
+    return hasattr(array, "tocsr")
+
+
+def is_chunked(array):
+    """Whether an array is a dask array."""
+    return hasattr(array, "to_delayed")
+
+
 def check_rows(arrays):
     """Raise ConfigurationError unless there are arrays and all have as many rows."""
     if not arrays:
@@ -89,7 +101,9 @@ def concatenate(blocks):
     """
     if len(blocks) == 1:
         joined = blocks[0]
-    elif scipy.sparse.issparse(blocks[0]):
+    elif is_sparse(blocks[0]):
+        import scipy.sparse
+
         joined = scipy.sparse.vstack(blocks, format="csr")
     else:
         joined = np.concatenate(blocks)
@@ -98,7 +112,7 @@ def concatenate(blocks):
 
 def read_only(array):
     """Return a view of a dense or CSR array that refuses writing."""
-    if scipy.sparse.issparse(array):
+    if is_sparse(array):
         array = array.tocsr().copy() if array.format != "csr" else array.copy()
         for part in (array.data, array.indices, array.indptr):
             part.flags.writeable = False
@@ -152,3 +166,15 @@ def zipped(*shards):
         return tuple(one._fetch(part) for one, part in zip(shards, parts))
 
     return Shards(list(zip(*(one.parts for one in shards))), shards[0].by, fetch)
+
+
+def joined(*shards):
+    """Return Shards that have the parts of all of `shards`, one after another.
+
+    Parameters
+    ----------
+    *shards : Shards
+        From one world: what one `world.map` kept, for example.
+    """
+    parts = [part for one in shards for part in one.parts]
+    return Shards(parts, shards[0].by, shards[0]._fetch) if shards else Shards([], "kept")

@@ -16,7 +16,6 @@ import abc
 import contextlib
 import operator
 
-import dask.array as da
 import numpy as np
 
 from labkit import collectives, sharding
@@ -210,7 +209,7 @@ class World(abc.ABC):
         """
 
     @abc.abstractmethod
-    def map(self, task, items, work=None, record=True):
+    def map(self, task, items, work=None, record=True, keep=None, backup=None):
         """Run `task(item)` for every item, on whichever worker is free.
 
         Parameters
@@ -220,13 +219,23 @@ class World(abc.ABC):
         items : Shards or sequence
         work : callable, optional
             `work(item)` returns `dict(flops=..., nbytes=...)`, what the task costs;
-            only the simulated world asks.
+            only the simulated world asks, once for each attempt.
         record : bool
             Whether to record events.
+        keep : int, optional
+            The task returns a list of this many parts, which stay where it ran: each
+            result is Shards of its parts. ``zipped(*results)`` makes part i of every
+            task item i of the next map. Parts that a dead worker held are made again.
+        backup : callable, optional
+            ``backup(finished_s, n_items)`` returns how many seconds a task may take,
+            given what finished ones took. One that takes longer gets a second attempt
+            when a worker is idle; the first answer counts. See
+            `labkit.models.map_reduce.backup`.
 
         Returns
         -------
         Run
+            With one "task" event for each attempt.
         """
 
     def shard(self, *arrays, by="contiguous"):
@@ -245,8 +254,10 @@ class World(abc.ABC):
         Shards, or a tuple of Shards when several arrays were given
         """
         sharding.check_rows(arrays)
-        if any(isinstance(array, da.Array) for array in arrays):
-            arrays = [a if isinstance(a, da.Array) else da.from_array(a) for a in arrays]
+        if any(map(sharding.is_chunked, arrays)):
+            import dask.array as da  # a quarter of a second, which no worker waits for
+
+            arrays = [a if sharding.is_chunked(a) else da.from_array(a) for a in arrays]
             units = sharding.chunk_grid(arrays)
             plan = sharding.assign(len(units[0]), self.workers, by)
             # Hashing may leave a worker without a chunk: it gets zero rows of the first one.

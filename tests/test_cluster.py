@@ -119,7 +119,7 @@ def test_nothing_is_left_behind():
 @pytest.fixture
 def short():
     """A world of its own, with a short deadline, for tests that break it."""
-    with labkit.cluster(workers=2, deadline_s=2) as world:
+    with labkit.cluster(workers=2, deadline_s=4) as world:
         yield world
 
 
@@ -308,3 +308,46 @@ def test_links_use_tls_where_the_cluster_does():
         xs = [np.random.default_rng(rank).normal(size=1_000_000) for rank in range(2)]
         world.run(allreduce, xs).verify(sum(xs))
         check_works(world)
+
+
+# ---- transport
+
+
+def test_peers_of_one_host_read_each_others_memory(cluster):
+    from labkit.cluster import memory
+
+    xs = [np.random.default_rng(rank).normal(size=300_000) for rank in range(3)]
+    run = cluster.run(allreduce, xs).verify(sum(xs))
+    if memory.readable(*memory.card()):
+        assert run.world.transport == "3 memory"
+
+
+def test_peers_may_talk_by_tcp_as_between_hosts(by_hand):
+    xs = [np.random.default_rng(rank).normal(size=300_000) for rank in range(2)]
+    with labkit.cluster(by_hand, transport="tcp") as world:
+        run = world.run(allreduce, xs).verify(sum(xs))
+        assert run.world.transport == "1 tcp"
+    with labkit.cluster(by_hand) as world:
+        run = world.run(allreduce, xs).verify(sum(xs))
+        assert run.world.transport != "1 tcp" or not sys.platform.startswith("linux")
+
+
+def test_an_unknown_transport_is_refused():
+    with pytest.raises(ConfigurationError, match="'auto' or 'tcp'"):
+        labkit.cluster(workers=2, transport="pigeon")
+
+
+@pytest.mark.parametrize("size", [10, 500_000])
+def test_a_peer_that_dies_in_the_middle_of_a_collective_is_named(cluster, size):
+    def program(me):
+        for step in range(100):
+            me.step(step)
+            if (me.rank, step) == (1, 5):
+                os.kill(os.getpid(), signal.SIGKILL)
+            me.allreduce(np.ones(size))
+
+    victim = cluster._workers[1]
+    with pytest.raises(ClusterError, match="A worker died") as caught:
+        cluster.run(program)
+    assert caught.value.got == f"peer 1 at {victim}"
+    check_works(cluster)

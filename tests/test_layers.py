@@ -8,7 +8,8 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "labkit"
 
 FLOORS = [
-    {"errors", "records", "network", "wire", "sharding", "datasets"},
+    {"errors", "records", "topology", "network", "wire", "sharding", "datasets",
+     "assignment"},
     {"world", "collectives", "serial"},
     {"cluster", "simulate"},
     {"models", "learning"},

@@ -374,6 +374,15 @@ def test_runs_describe_their_world(world):
         run.verify([0, 5, 2])
 
 
+@pytest.mark.parametrize("expected", [7, [7, 7, 7]])
+def test_a_result_that_is_missing_is_named(world, expected):
+    run = world.run(lambda me: None if me.rank == 1 else 7)
+    with pytest.raises(labkit.errors.LabkitError, match="A result is missing") as caught:
+        run.verify(expected)
+    assert (caught.value.got, caught.value.where) == ("None", "results[1]")
+    assert caught.value.remedy == "does every peer return something?"
+
+
 @pytest.mark.parametrize("values", [
     dict(latency_s=-1, bandwidth_Bps=1), dict(latency_s=np.nan, bandwidth_Bps=1),
     dict(latency_s=0, bandwidth_Bps=0), dict(latency_s=0, bandwidth_Bps=np.inf)])

@@ -216,7 +216,7 @@ class Link:
         elif kind in (OFFER, POST):
             dtype, shape = wire.parse_array_meta(meta)
             address, nbytes = PLACE.unpack(payload)
-            offer = memory.Offer(self.pid, address, dtype, shape, self._taken)
+            offer = memory.Offer(self._read_peer, self._taken, address, dtype, shape)
             self._receiver.offered(self.rank, channel, offer, nbytes, posted=kind == POST)
         elif kind == READS:
             self.reads = True
@@ -224,6 +224,12 @@ class Link:
             self.finished = True
         else:
             self.aborted = True
+
+    def _read_peer(self, address, out):
+        try:
+            memory.read(self.pid, address, out)
+        except OSError as error:
+            raise Gone(self.rank) from error
 
     def _taken(self):
         self.signal(TAKEN)

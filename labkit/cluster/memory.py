@@ -89,14 +89,22 @@ def read(pid, address, out):
 
 
 class Offer:
-    """An array in a peer's memory that is there to be read."""
+    """An array in a peer's memory that is there to be read.
 
-    def __init__(self, pid, address, dtype, shape, taken):
-        self._pid = pid
+    Parameters
+    ----------
+    read : callable
+        ``read(address, out)`` fills a contiguous array from the peer's memory.
+    taken : callable
+        Tells the peer that it may change the array again.
+    """
+
+    def __init__(self, read, taken, address, dtype, shape):
+        self._read = read
+        self._taken = taken
         self._address = address
         self._dtype = dtype
         self._shape = shape
-        self._taken = taken              # tells the peer that it was read
 
     def fetch(self):
         """Return a copy."""
@@ -108,12 +116,12 @@ class Offer:
         """Copy into a contiguous array, or combine with what is there by `op`."""
         out = out.reshape(-1)
         if op is None:
-            read(self._pid, self._address, out)
+            self._read(self._address, out)
         else:
             size = max(1, BLOCK // out.itemsize)
             block = np.empty(min(size, out.size), self._dtype)
             for first in range(0, out.size, size):
                 mine = out[first:first + size]
-                read(self._pid, self._address + first * out.itemsize, block[:mine.size])
+                self._read(self._address + first * out.itemsize, block[:mine.size])
                 op(mine, block[:mine.size], out=mine)
         self._taken()

@@ -15,16 +15,22 @@ import tempfile
 
 import dask
 from distributed import Client, LocalCluster
+from distributed.utils import get_mp_context
 
 from labkit.errors import ClusterError, ConfigurationError
 
+# A fork server imports everything once; each worker is forked from it within milliseconds, and
+# so is every worker of later clusters.
+METHOD = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+PRELOAD = ["labkit.cluster.preload", "labkit.cluster.peer", "distributed.nanny",
+           "distributed.http.worker", "distributed.http.worker.prometheus.core"]
 SETTINGS = {
     "distributed.scheduler.no-workers-timeout": "30s",
     # The memory manager would drop replicas and move shards away from their peers.
     "distributed.scheduler.active-memory-manager.start": False,
     "distributed.comm.timeouts.tcp": "11s",
     "distributed.worker.preload": ["labkit.cluster.preload"],
-    "distributed.worker.multiprocessing-method": "spawn",
+    "distributed.worker.multiprocessing-method": METHOD,
     # At Dask's hundred looks a second its profiler costs a program that talks a fifth of its time.
     "distributed.worker.profile.interval": "100ms",
 }
@@ -53,6 +59,7 @@ def start_local(workers, stack, memory_limit, security):
     scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="labkit-"))
     # Workers read the settings at their start and at every restart, the scheduler now.
     stack.enter_context(dask.config.set(SETTINGS))
+    _start_fork_server()
     try:
         cluster = stack.enter_context(LocalCluster(
             n_workers=workers, threads_per_worker=1, processes=True, host=LOOPBACK,
@@ -65,6 +72,16 @@ def start_local(workers, stack, memory_limit, security):
     client = stack.enter_context(Client(cluster, timeout=START_S, set_as_default=False))
     _wait_for_workers(client, workers)
     return client
+
+
+def _start_fork_server():
+    """Start the server of this process, if there is none, and let it import meanwhile."""
+    context = get_mp_context()               # Dask sets a list of its own here, the first time
+    if METHOD == "forkserver":
+        from multiprocessing import forkserver  # not on Windows
+
+        context.set_forkserver_preload(PRELOAD)
+        forkserver.ensure_running()
 
 
 def connect(address, stack, security):

@@ -19,11 +19,12 @@ from contextlib import ExitStack
 import cloudpickle
 import numpy as np
 from dask.sizeof import sizeof
-from distributed import Lock, as_completed, wait
+from distributed import Lock, wait
 
-from labkit import sharding, wire
+from labkit import sharding
 from labkit.cluster import rendezvous, start
 from labkit.cluster.peer import Options, Packed, Placed, cause_of, run_peer
+from labkit.cluster.tasks import Tasks
 from labkit.errors import (
     ClusterError,
     ConfigurationError,
@@ -31,7 +32,7 @@ from labkit.errors import (
     DeadlockError,
 )
 from labkit.records import Events, Run, WorldInfo
-from labkit.serial import task_error, task_name
+from labkit.serial import task_name
 from labkit.sharding import Shards
 from labkit.world import World, check_shards, check_workers
 
@@ -202,53 +203,42 @@ class ClusterWorld(World):
 
     # ---- map
 
-    def map(self, task, items, work=None, record=True):
+    def map(self, task, items, work=None, record=True, keep=None, backup=None):
         code = _pickled(task)
+        kept = isinstance(items, Shards) and items.by == "kept"
         items = items.parts if isinstance(items, Shards) else list(items)
-        name = f"{task_name(task)}-{secrets.token_hex(4)}"
         with self._exclusive():
             survey = self._survey()
-            self._choose(survey)
+            # Dask may be making kept parts again that a dead worker held: that is no one's run.
+            self._choose(survey, idle=not kept)
             # A task that may run anywhere also runs on the replacement of a worker that died.
             where = self._workers if len(survey) > self.workers else None
             began = time.time()
-            futures = [self.client.submit(_run_task, code, item, key=(name, number),
-                                          workers=where, pure=False)
-                       for number, item in enumerate(items)]
+            tasks = Tasks(self.client, task_name(task), code, items, where, keep)
             try:
-                answers = self._answers(futures)
+                self._finish(tasks, backup)
             except BaseException:
-                self.client.cancel(futures, force=True)
+                self.client.cancel(tasks.futures, force=True)
                 raise
+        answers = [tasks.answers[number] for number in range(len(items))]
         ranks = {worker: rank for rank, worker in enumerate(self._workers)}
-        events = [("task", ranks.get(worker, -1), start_s - began, end_s - began, -1, nbytes, -1,
-                   f"{task_name(task)} {number}")
-                  for number, (_, worker, start_s, end_s, nbytes) in enumerate(answers)]
-        return Run([answer[0] for answer in answers], time.time() - began, len(answers),
-                   sum(answer[4] for answer in answers), Events(events if record else ()),
-                   world=self._info())
+        returned = answers if keep is None else []
+        return Run(tasks.results(self.deadline_s), time.time() - began, len(returned),
+                   sum(answer.nbytes for answer in returned),
+                   Events(tasks.events(ranks, began) if record else ()), world=self._info())
 
-    def _answers(self, futures):
-        """Collect results as they come; what has come is not computed again."""
-        answers = [None] * len(futures)
-        if not futures:
-            return answers
+    def _finish(self, tasks, backup):
         try:
-            for future in as_completed(futures, timeout=self.deadline_s, raise_errors=False):
-                number = future.key[1]
-                if future.status == "error":
-                    raise _failed_task(future, number)
-                answers[number] = future.result()
-                future.release()
+            tasks.finish(self.deadline_s, backup, self._workers)
         except TimeoutError as error:
-            busy = [worker for worker, tasks in self._survey().items() if tasks]
-            self._replace([worker for worker in busy if worker in self._workers], futures)
-            waiting = [n for n, answer in enumerate(answers) if answer is None]
+            busy = [worker for worker, n_tasks in self._survey().items() if n_tasks]
+            self._replace([w for w in busy if w in self._workers], tasks.futures)
+            waiting = [n for n in range(len(tasks.items)) if n not in tasks.answers]
             raise DeadlineExceeded(
                 "Tasks have not ended by the deadline.", expected=f"{self.deadline_s} s",
-                got=f"{len(waiting)} of {len(answers)} unfinished, the first is {waiting[0]}",
+                got=f"{len(waiting)} of {len(tasks.items)} unfinished, the first is "
+                    f"{min(waiting, default='none')}",
                 remedy="give the world a longer deadline_s, or fewer items") from error
-        return answers
 
     # ---- data
 
@@ -274,15 +264,15 @@ class ClusterWorld(World):
         """Ask the scheduler for its workers: {address: number of tasks they have}."""
         return {worker: len(tasks) for worker, tasks in self.client.processing().items()}
 
-    def _choose(self, survey):
+    def _choose(self, survey, idle=True):
         """Keep the ranks' workers while they are free; replace those that are gone."""
         limit = time.monotonic() + REPLACEMENT_S
         while True:
             kept = [worker for worker in self._workers if worker in survey]
-            free = [w for w, tasks in survey.items() if tasks == 0 and w not in kept]
+            free = [w for w, tasks in survey.items() if w not in kept and not (idle and tasks)]
             chosen = (kept + free)[:self.workers]
-            idle = all(survey[worker] == 0 for worker in chosen)
-            if len(chosen) == self.workers and idle:
+            ready = not idle or all(survey[worker] == 0 for worker in chosen)
+            if len(chosen) == self.workers and ready:
                 break
             # A new world does not wait; one that has lost a worker waits for its replacement.
             if not self._workers or time.monotonic() > limit:
@@ -388,16 +378,6 @@ def _raise_first(failed, deadline_s):
     raise next((o.error for o in failed if o.cause == "gone"), failed[0].error)
 
 
-def _failed_task(future, number):
-    error = future.exception()
-    if type(error).__name__ == "KilledWorker":
-        return ClusterError("A task's worker died each time it ran.", where=f"item {number}",
-                            got=str(error))
-    named = task_error(error, number)
-    named.__cause__ = error
-    return named
-
-
 def _pickled(thing):
     try:
         return cloudpickle.dumps(thing)
@@ -411,20 +391,3 @@ def _pickled(thing):
 
 def _placed(blocks):
     return Placed(sharding.concatenate(blocks))
-
-
-def _run_task(code, item):
-    """Run one task of `map`; return its result, and where and when it ran."""
-    from distributed import get_worker
-    if isinstance(item, tuple):          # perhaps of zipped shards
-        item = tuple(map(_value, item))
-    item = _value(item)
-    task = cloudpickle.loads(code)
-    start_s = time.time()
-    result = task(item)
-    end_s = time.time()
-    return result, get_worker().address, start_s, end_s, wire.size_of(result)
-
-
-def _value(part):
-    return part.value if isinstance(part, Placed) else part

@@ -12,7 +12,7 @@
       "ring"            2 (n-1)                2 m (n-1)/n             long, each link its own
       "halving"         2 log2 n               2 m (n-1)/n             long, many peers
       "tree"            2 ceil(log2 n)         up to m log2 n          a root that must know first
-      "hierarchical"    2 log2 g + log2 n/g    m in groups of g        fast links in groups
+      "hierarchical"    2 log2 g + log2 n/g    up to m log2 n          fast links in groups of g
 
 n peers, messages of m bytes. `me` is a `Peer` or a `Group` of them. Long arrays are sent from
 where they lie (`_post`) and received where they belong (`_recv_into`).
@@ -64,7 +64,7 @@ def allreduce(me, value, op, algorithm="auto", out=None):
     algorithm : str
         One of `ALGORITHMS`, or "auto": by the size of the message and the number of peers.
     out : ndarray, optional
-        Where the result goes; may be `value` itself.
+        Where the result goes; may be `value` itself, or overlap it.
 
     Returns
     -------
@@ -89,7 +89,9 @@ def allreduce(me, value, op, algorithm="auto", out=None):
         if algorithm == "auto":
             algorithm = choose(value.nbytes, me.size)
         if algorithm in ("doubling", "tree"):
-            value = ALGORITHMS[algorithm](me, value, op)
+            # A ufunc of arrays without dimensions returns a number, and `logical_or` a bool.
+            value = np.asarray(ALGORITHMS[algorithm](me, value, op)).astype(
+                value.dtype, casting="same_kind", copy=False)
         else:
             return _by_parts(ALGORITHMS[algorithm], me, value, op, out)
     if out is None:
@@ -111,7 +113,10 @@ def choose(nbytes, n_peers):
 def _by_parts(algorithm, me, value, op, out):
     result = np.empty(value.shape, value.dtype) if out is None else out
     flat = result.reshape(-1) if result.flags.c_contiguous else np.empty(value.size, value.dtype)
-    algorithm(me, np.ascontiguousarray(value).reshape(-1), flat, op)
+    array = np.ascontiguousarray(value).reshape(-1)
+    if array.ctypes.data != flat.ctypes.data and np.may_share_memory(array, flat):
+        array = array.copy()             # in place is well; half in place is not
+    algorithm(me, array, flat, op)
     if not result.flags.c_contiguous:
         result[...] = flat.reshape(value.shape)
     return result

@@ -1,29 +1,20 @@
-"""MapReduce: say what happens to one item and to one key; the scheduler does the rest.
+"""A small job: every pair passes through the caller of `map_reduce`, who groups them.
 
     item 0 --mapper--> (a,1) (b,1) (a,1) --combiner--> (a,2) (b,1) --+          +--reducer--> a: 3
     item 1 --mapper--> (a,1) (b,1)       --combiner--> (a,1) (b,1) --+-- group -+
                                                                                 +--reducer--> b: 2
 
-Tasks are stateless: any worker can run any of them, twice if need be, so a lost one is run
-again. The price is paid in training: each question is a new job that starts from nothing but
-its items and the question.
-
-Here pairs are grouped by the caller of `map_reduce`, through whom they all pass; Hadoop sorts
-them between its workers, on disk. Source: Dean and Ghemawat, "MapReduce: simplified data
-processing on large clusters", OSDI 2004; Chu et al., "Map-Reduce for machine learning on
-multicore", NIPS 2006, for training.
+That is the shortest way to say what MapReduce does, and the fastest for few pairs; with many,
+the caller is what everyone waits for. `labkit.models.map_reduce.job` shuffles them between the
+workers. Source: Dean and Ghemawat, "MapReduce: simplified data processing on large clusters",
+OSDI 2004.
 """
 
 from __future__ import annotations
 
-import functools
 from functools import partial
 
-import numpy as np
-
 from labkit.errors import ConfigurationError
-from labkit.sharding import zipped
-from labkit.world import check_shards
 
 
 def map_reduce(world, mapper, reducer, items, combiner=None, n_reducers=None, work=None):
@@ -81,46 +72,3 @@ def _group(pairs):
 
 def _reduce_task(reducer, groups):
     return [(key, reducer(key, values)) for key, values in groups]
-
-
-def train(world, make_local, drive, *shards):
-    """Run `drive` here; each of its questions is one MapReduce job over the shards.
-
-    Parameters
-    ----------
-    world : World
-    make_local : callable
-        ``make_local(*parts)`` returns an object with `answer(question, value)` and
-        `work(question)`. Called anew in every task: nothing is kept between questions.
-    drive : callable
-        ``drive(ask)``.
-    *shards : Shards
-        From one call of `world.shard`.
-
-    Returns
-    -------
-    result : object
-        What `drive` returns.
-    runs : list of Run
-        One for each question.
-    """
-    check_shards(shards, world.workers)          # zipping would leave out what has no partner
-    items = zipped(*shards)
-    runs = []
-
-    def ask(question, value=None, op=np.add):
-        answers, jobs = map_reduce(
-            world, partial(_answer, make_local, question, value), partial(_fold, op), items,
-            n_reducers=0, work=lambda item: make_local(*item).work(question))
-        runs.extend(jobs)
-        return answers[question]
-
-    return drive(ask), runs
-
-
-def _answer(make_local, question, value, item):
-    yield question, make_local(*item).answer(question, value)
-
-
-def _fold(op, key, answers):
-    return functools.reduce(op, answers)

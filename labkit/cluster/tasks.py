@@ -1,0 +1,207 @@
+"""The tasks of one `map`: answered as they end, backed up where one is late, parts kept.
+
+    run   one Dask task an attempt: the task itself; its result stays on the worker
+    tell  its result, or (if the parts are kept) only where and when it ran
+    part  one Dask task a kept part: what is left when the result as a whole is let go
+
+A kept part's future carries its lineage: if the worker that holds it dies, Dask's scheduler
+runs `run` and `part` again before anything that needs the part.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import cloudpickle
+from distributed import Future, as_completed, wait
+
+from labkit import wire
+from labkit.cluster.peer import Placed
+from labkit.errors import ClusterError
+from labkit.serial import AGAIN, checked, task_error
+from labkit.sharding import Shards
+
+TICK_S = 0.05                # how often a map with backups looks for late tasks
+
+
+class Answer(NamedTuple):
+    """What a task's attempt says when it ends."""
+
+    result: Any
+    worker: str
+    start_s: float
+    end_s: float
+    nbytes: int
+
+
+@dataclass
+class Attempt:
+    """One attempt at a task, as the client sees it."""
+
+    number: int
+    run: Future
+    tell: Future
+    again: bool = False
+    worker: str = ""
+    """Where it was first seen, and when; "" and 0 before that, or if nobody looks."""
+    seen_s: float = 0.0
+
+
+@dataclass
+class Tasks:
+    """The state of one `map`."""
+
+    client: Any
+    name: str
+    code: bytes
+    """The pickled task."""
+    items: list
+    where: list | None
+    """The workers that may run the tasks; None for all."""
+    keep: int | None = None
+    answers: dict = field(default_factory=dict)
+    lost: list = field(default_factory=list)
+    """The attempts whose answer came second, or would have, with the time they were ended."""
+
+    def __post_init__(self):
+        self.key = f"{self.name}-{secrets.token_hex(4)}"
+        self.attempts = [self._submit(number) for number in range(len(self.items))]
+        self._kept = {}
+
+    @property
+    def futures(self):
+        """Every future that the scheduler may still work for."""
+        return [future for attempt in self.attempts for future in {attempt.run, attempt.tell}] + [
+            part for parts in self._kept.values() for part in parts]
+
+    def finish(self, deadline_s, backup=None, workers=()):
+        """Wait until every task has an answer; TimeoutError if that takes too long."""
+        until = time.monotonic() + deadline_s
+        self._by_tell = {attempt.tell: attempt for attempt in self.attempts}
+        coming = as_completed([a.tell for a in self.attempts], timeout=deadline_s,
+                              raise_errors=False)
+        while len(self.answers) < len(self.items):
+            if backup and not coming.has_ready() and time.monotonic() < until:
+                for attempt in self._back_up(backup, workers):
+                    coming.add(attempt.tell)
+                time.sleep(TICK_S)
+                continue
+            self._take(self._by_tell[next(coming)])
+        wait([part for parts in self._kept.values() for part in parts],
+             timeout=max(until - time.monotonic(), 1))
+
+    def results(self, deadline_s):
+        """Return what `Run.results` holds: results, or Shards of the kept parts."""
+        if self.keep is None:
+            return [self.answers[number].result for number in range(len(self.items))]
+        return [Shards(self._kept[number], "kept", lambda part: part.result(deadline_s))
+                for number in range(len(self.items))]
+
+    def events(self, ranks, began):
+        """Return one "task" event for each attempt."""
+        taken = [(number, answer.worker, answer.start_s, answer.end_s, answer.nbytes, again)
+                 for number, (answer, again) in self._winners().items()]
+        lost = [(a.number, a.worker, a.seen_s, ended_s, 0, a.again) for a, ended_s in self.lost]
+        return [("task", ranks.get(worker, -1), start_s - began, end_s - began, -1, nbytes, -1,
+                 f"{self.name} {number}{AGAIN * again}")
+                for number, worker, start_s, end_s, nbytes, again in taken + lost]
+
+    def _winners(self):
+        beaten = {a.number: a.again for a, _ in self.lost}
+        return {number: (self.answers[number], not beaten.get(number, True))
+                for number in range(len(self.items))}
+
+    def _submit(self, number, again=False, worker=None):
+        run = self.client.submit(
+            run_task, self.code, self.items[number], self.keep, pure=False,
+            key=(self.key + AGAIN.strip() * again, number),
+            workers=self.where if worker is None else [worker])
+        tell = run if self.keep is None else self.client.submit(
+            tell_answer, run, pure=False, key=(f"tell-{run.key[0]}", number))
+        return Attempt(number, run, tell, again, worker or "", time.time() if worker else 0.0)
+
+    def _take(self, attempt):
+        """Take an attempt's answer, unless the task has one already."""
+        number = attempt.number
+        if number in self.answers or attempt.tell.status == "cancelled":
+            return
+        if attempt.tell.status == "error":
+            raise failed_task(attempt.tell, number)
+        self.answers[number] = attempt.tell.result()
+        if self.keep is not None:
+            self._kept[number] = [
+                self.client.submit(part_of, attempt.run, position, pure=False,
+                                   key=(f"part-{attempt.run.key[0]}", number, position))
+                for position in range(self.keep)]
+        attempt.run.release()            # what needs the result holds it from now on
+        attempt.tell.release()
+        for other in self.attempts:
+            if other.number == number and other is not attempt:
+                self.lost.append((other, time.time()))
+                self.client.cancel([other.run, other.tell], force=True)
+        self.attempts = [a for a in self.attempts if a.number != number]
+
+    def _back_up(self, backup, workers):
+        """Submit, and return, second attempts at late tasks, one for each idle worker."""
+        on = self.client.processing(workers)
+        now = time.time()
+        places = {tuple(key): worker for worker, keys in on.items() for key in keys
+                  if not isinstance(key, str)}
+        for attempt in self.attempts:
+            attempt.worker = places.get(attempt.run.key, attempt.worker)
+            attempt.seen_s = attempt.seen_s or (now if attempt.worker else 0.0)
+        twice = {attempt.number for attempt in self.attempts if attempt.again}
+        patience_s = backup(sorted(a.end_s - a.start_s for a in self.answers.values()),
+                            len(self.items))
+        late = sorted((a for a in self.attempts if a.number not in twice and a.seen_s
+                       and now - a.seen_s > patience_s), key=lambda a: a.seen_s)
+        idle = [worker for worker in workers if not on.get(worker)]
+        new = [self._submit(attempt.number, again=True, worker=worker)
+               for attempt, worker in zip(late, idle)]
+        self.attempts += new
+        self._by_tell.update({attempt.tell: attempt for attempt in new})
+        return new
+
+
+def failed_task(future, number):
+    """Return a labkit error for a task that raised, or whose worker died each time."""
+    error = future.exception()
+    if type(error).__name__ == "KilledWorker":
+        return ClusterError("A task's worker died each time it ran.", where=f"item {number}",
+                            got=str(error))
+    named = task_error(error, number)
+    named.__cause__ = error
+    return named
+
+
+# ---- in a worker
+
+
+def run_task(code, item, keep=None):
+    """Run one task of `map`; return its Answer."""
+    from distributed import get_worker
+    if isinstance(item, tuple):          # perhaps of zipped shards
+        item = tuple(map(_value, item))
+    item = _value(item)
+    task = checked(cloudpickle.loads(code), keep)
+    start_s = time.time()
+    result = task(item)
+    end_s = time.time()
+    return Answer(result, get_worker().address, start_s, end_s, wire.size_of(result))
+
+
+def tell_answer(answer):
+    """Return an Answer without its result."""
+    return answer._replace(result=None)
+
+
+def part_of(answer, position):
+    """Return one part of a result."""
+    return answer.result[position]
+
+
+def _value(part):
+    return part.value if isinstance(part, Placed) else part

@@ -1,0 +1,185 @@
+"""One server of a parameter server: a gradient comes in, some workers get an answer.
+
+    gradient of worker 4 --> rule --> apply now, hold, or drop
+                              |
+                              +-----> whom to answer: with the newest part, or STOP
+
+A worker waits for its answer before it computes again, so a rule steers it by answering late.
+Both rules are functions of the server's state and the gradient:
+
+    synchronous   hold until enough have come, apply their mean, answer all of them
+    bounded       apply at once, answer who is at most `staleness` steps ahead of the slowest
+
+Asynchronous is bounded without a bound. Staleness 0 is synchronous: the parameters are the
+same whenever anyone reads them.
+
+Sources: Valiant, "A bridging model for parallel computation", CACM 33, 1990; Chen, Pan, Monga,
+Bengio and Jozefowicz, "Revisiting distributed synchronous SGD", 2016; Ho et al., "More
+effective distributed ML via a stale synchronous parallel parameter server", NIPS 2013; Recht,
+Re, Wright and Niu, "Hogwild", NIPS 2011.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from labkit.models.master_worker.compression import decoded
+
+STOP = None              # in the place of parameters
+
+
+class Used(NamedTuple):
+    """One gradient that a server got."""
+
+    server: int
+    """Rank of the server."""
+
+    worker: int
+    """Rank of the worker."""
+
+    step: int
+    """How many gradients this worker had sent before."""
+
+    staleness: int
+    """How many updates the parameters had seen since the worker read them."""
+
+    ahead: int
+    """How many steps the worker was ahead of the slowest when this gradient came."""
+
+
+class Server:
+    """One part of the parameters, and how far each worker has come.
+
+    Parameters
+    ----------
+    rank : int
+    part : ndarray, shape (n_part,)
+    workers : list of int
+        Ranks.
+    settings : Settings
+        See `labkit.models.master_worker.parameter_server`.
+    """
+
+    def __init__(self, rank, part, workers, settings):
+        self.rank = rank
+        self.part = part.copy()
+        self.settings = settings
+        self.n_workers = len(workers)
+        self.active = set(workers) if settings.steps else set()
+        self.held = {}                               # worker that waits for its answer -> gradient
+        self.version = 0                             # updates so far
+        self._read = dict.fromkeys(workers, 0)       # the version that each computes with
+        self.done = dict.fromkeys(workers, 0)        # gradients that each has sent
+        self.applied, self.dropped, self.snapshots = [], [], []
+
+    @property
+    def last_version(self):
+        """After how many updates training ends."""
+        steps = self.settings.steps
+        return steps if self.settings.mode == "synchronous" else steps * self.n_workers
+
+    def note(self, worker):
+        """Count a gradient of this worker and return what is to be known about it."""
+        step = self.done[worker]
+        ahead = step - min(self.done.values())
+        self.done[worker] += 1
+        return Used(self.rank, worker, step, self.version - self._read[worker], ahead)
+
+    def update(self, gradient, rate):
+        """Move the parameters against `gradient`."""
+        self.part -= (rate * gradient).astype(self.part.dtype, copy=False)
+        self.version += 1
+        if self.settings.keep_every and self.version % self.settings.keep_every == 0:
+            self.snapshots.append(self.part.copy())
+
+    def answer(self, worker):
+        """Return what to send to a worker: the parameters, or STOP."""
+        if self.version >= self.last_version:
+            self.active.discard(worker)
+            return STOP
+        self._read[worker] = self.version
+        return self.part
+
+    def report(self):
+        """Return part, snapshots, applied and dropped."""
+        shape = len(self.snapshots), len(self.part)
+        kept = np.array(self.snapshots, self.part.dtype).reshape(shape)
+        return self.part, kept, self.applied, self.dropped
+
+
+def synchronous(server, worker, gradient):
+    """Wait for all workers but `backups`, then step by their mean; return whom to answer."""
+    used = server.note(worker)
+    if used.staleness:                       # its step is over
+        server.dropped.append(used)
+        return [worker]
+    server.applied.append(used)
+    server.held[worker] = gradient
+    needed = server.n_workers - server.settings.backups
+    if len(server.held) < needed:
+        return []
+    ranks = sorted(server.held)              # the same bits, whoever came first
+    server.update(sum(server.held[rank] for rank in ranks) / needed,
+                  server.settings.learning_rate)
+    server.held.clear()
+    return ranks
+
+
+def bounded(server, worker, gradient):
+    """Apply on arrival; return who waits and is close enough to the slowest."""
+    used = server.note(worker)
+    if server.version >= server.last_version:
+        server.dropped.append(used)
+        return [worker]
+    server.applied.append(used)
+    rate = server.settings.learning_rate / server.n_workers
+    if server.settings.correct_staleness:
+        rate /= 1 + used.staleness
+    server.update(gradient, rate)
+    server.held[worker] = gradient
+    return _released(server)
+
+
+def _released(server):
+    bound = server.settings.staleness if server.settings.mode == "stale" else math.inf
+    furthest = min(server.done.values()) + bound
+    ended = server.version >= server.last_version
+    free = sorted(w for w in server.held if ended or server.done[w] <= furthest)
+    for worker in free:
+        del server.held[worker]
+    return free
+
+
+RULES = {"synchronous": synchronous, "stale": bounded, "asynchronous": bounded}
+
+
+def serve(me, server, settings):
+    """Answer workers until all have been told to stop.
+
+    Returns
+    -------
+    list of tuple or None
+        On peer 0 the report of every server, by rank; None on other servers.
+    """
+    rule = RULES[settings.mode]
+    reports = {}
+    others = settings.servers - 1 if me.rank == 0 else 0
+    while server.active or len(reports) < others:
+        source, message = me.recv_any()
+        if source < settings.servers:        # another server, which has ended before this one
+            reports[source] = message
+            continue
+        gradient = decoded(settings.compression, message, len(server.part), server.part.dtype)
+        me.work(nbytes=3 * server.part.nbytes)       # reads parameters and gradient, writes
+        before = server.version
+        for worker in rule(server, source, gradient):
+            me.send(worker, server.answer(worker))
+        if server.version > before:
+            me.step(server.version)
+    if me.rank:
+        me.send(0, server.report())
+        return None
+    return [server.report(), *(reports[rank] for rank in sorted(reports))]
