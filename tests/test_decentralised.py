@@ -106,7 +106,7 @@ def test_everyone_comes_near_the_common_optimum(name):
     problem = Quadratic(size_of(found))
     run = d_psgd(labkit.simulated(size_of(found)), problem, found, 700, falling)
     for agreed in run.results:
-        np.testing.assert_allclose(agreed.value, problem.optimum, atol=0.05)
+        np.testing.assert_allclose(agreed.value, problem.optimum, atol=0.1)
     alone = [np.linalg.lstsq(A, b)[0] for A, b in zip(problem.A, problem.b)]
     assert min(np.linalg.norm(w - problem.optimum) for w in alone) > 0.3, "nobody could alone"
 
