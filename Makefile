@@ -33,7 +33,7 @@ COMPILE = "$(PY)" -m uv pip compile pyproject.toml --quiet --universal --python-
 # and costs 3 CPU seconds at every start of a notebook.
 LEAVE_OUT = --no-emit-package rfc3987-syntax --no-emit-package lark
 
-.PHONY: help lab test test-slow browser lessons store bench doctor lock frameworks clean clean-all FORCE
+.PHONY: help lab test test-slow browser lessons store bench peers doctor lock frameworks clean clean-all FORCE
 
 help:
 	@echo "make lab        open JupyterLab on the first lesson"
@@ -42,7 +42,7 @@ help:
 	@echo "make browser    the tests that drive JupyterLab in Chromium"
 	@echo "make lessons    run every lesson headless, HTML under build/lessons"
 	@echo "make store      run lessons and store their outputs in the notebooks"
-	@echo "make bench      run the benchmarks"
+	@echo "make bench      run the benchmarks, against the peers that make peers has installed"
 	@echo "make doctor     check this machine: OK or what to do"
 	@echo "make lock       renew the lock files (LOCK_ARGS=--upgrade for newer versions)"
 	@echo "make clean      remove build outputs and caches; clean-all: the environment too"
@@ -69,7 +69,15 @@ store: $(READY)
 	@"$(PY)" -m labkit lessons --store $(LESSONS)
 
 bench: $(READY)
-	@for script in benchmarks/*.py; do echo "== $$script"; "$(PY)" "$$script" || exit 1; done
+	@for script in $(filter-out benchmarks/bench.py,$(wildcard benchmarks/*.py)); do \
+		echo "== $$script"; "$(PY)" "$$script" || exit 1; done
+
+# What labkit is compared with has an environment of its own (about 3 GB).
+peers:
+	@test -x .venv-peers/bin/python || "$(PYTHON)" -m venv .venv-peers
+	.venv-peers/bin/python -m pip install -q --disable-pip-version-check \
+		-r benchmarks/peers/requirements.txt
+	@command -v mpirun >/dev/null || echo "Open MPI is compared if mpirun is on the PATH"
 
 doctor: $(READY)
 	@"$(PY)" -m labkit doctor

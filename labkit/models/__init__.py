@@ -1,4 +1,4 @@
-"""Three ways to put a question to data that lies in many places, one file each.
+"""Three ways to put a question to data that lies in many places, one folder each.
 
     peer_to_peer     every peer asks, all-reduces and decides: nobody is in charge
     master_worker    peer 0 asks and decides, the others answer
