@@ -49,11 +49,7 @@ def write_text(folder):
 
 
 def count_file(path):
-    counts = Counter()
-    with open(path, "rb") as file:
-        for line in file:
-            counts.update(line.split())
-    return counts
+    return Counter(Path(path).read_bytes().split())
 
 
 def labkit_counts(world, paths):
