@@ -11,6 +11,7 @@ import threading
 import time
 from pathlib import Path
 
+import dask
 import dask.array as da
 import numpy as np
 import psutil
@@ -284,6 +285,7 @@ def test_two_notebooks_take_turns_on_one_cluster(by_hand):
             thread.join(30)
         check_works(one)
         check_works(two)
+    assert dask.config.get("scheduler", None) is None
 
 
 @pytest.mark.parametrize(("address", "error"), [

@@ -20,6 +20,7 @@ import cloudpickle
 import numpy as np
 from dask.sizeof import sizeof
 from distributed import Lock, wait
+from distributed.client import _current_client
 
 from labkit import sharding
 from labkit.cluster import rendezvous, start
@@ -251,7 +252,7 @@ class ClusterWorld(World):
             else:
                 mine = self.client.scatter(mine, workers=[self._workers[rank]], hash=False)
             futures.append(self.client.submit(_placed, mine, pure=False, **where))
-        with self.client.as_current():
+        with _current(self.client):
             wait(futures, timeout=self.deadline_s)
         for future in futures:
             if future.status == "error":
@@ -338,7 +339,7 @@ class ClusterWorld(World):
                                remedy="wait for it, or open a second world")
         with ExitStack() as held:
             held.callback(self._busy.release)
-            held.enter_context(self.client.as_current())
+            held.enter_context(_current(self.client))
             if self._shared:
                 lock = Lock("labkit")
                 if not lock.acquire(timeout=self.deadline_s):
@@ -387,6 +388,20 @@ def _pickled(thing):
             f"This {what} cannot be sent to the workers.", got=error,
             expected="something that can be pickled, with all that it refers to",
             remedy="create files, locks and connections inside the program") from error
+
+
+@contextlib.contextmanager
+def _current(client):
+    """Make `client` the one that futures of this thread belong to.
+
+    Client.as_current also sets Dask's scheduler for the whole process; where the blocks of two
+    threads overlap, it would stay set for ever after.
+    """
+    token = _current_client.set(client)
+    try:
+        yield
+    finally:
+        _current_client.reset(token)
 
 
 def _placed(blocks):
