@@ -41,8 +41,6 @@ def _find():
     call.restype = ctypes.c_ssize_t
     call.argtypes = [ctypes.c_int, ctypes.POINTER(_Piece), ctypes.c_ulong,
                      ctypes.POINTER(_Piece), ctypes.c_ulong, ctypes.c_ulong]
-    # Where only a process's ancestors may trace it (Yama), its peers have to be allowed.
-    libc.prctl(PR_SET_PTRACER, ANYONE, 0, 0, 0)
     return call
 
 
@@ -57,6 +55,10 @@ def address_of(array):
 
 def card():
     """Return what another process needs to try to read this one's memory: pid, address, token."""
+    if _process_vm_readv is not None:
+        # Where only a process's ancestors may trace it (Yama), its peers have to be allowed: in
+        # the worker itself, for a process that is forked does not inherit it.
+        ctypes.CDLL(None).prctl(PR_SET_PTRACER, ANYONE, 0, 0, 0)
     return os.getpid(), address_of(_token), _token.tobytes()
 
 
