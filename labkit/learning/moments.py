@@ -68,19 +68,45 @@ def _dense_moments(block):
 
 
 def _sparse_moments(X):
-    """Merge the stored values of each column with its zeros, which are only counted."""
+    """Take sums of values and of their squares; few columns need more care than that."""
     if not X.has_canonical_format:
         X = X.copy()
         X.sum_duplicates()                      # an entry stored in pieces is one value
+    n_rows, n_features = X.shape
+    stored, sums, squares = np.zeros((3, n_features))
+    for block in _sparse_blocks(X):
+        ones = np.ones(block.shape[0])
+        sums += block.T @ ones
+        stored += np.bincount(block.indices, minlength=n_features)
+        block.data *= block.data
+        squares += block.T @ ones
+    mean = sums / max(n_rows, 1)
+    squares -= sums * mean
+    # sums^2 <= stored * squares (Cauchy-Schwarz), so that where at most half of a column is
+    # stored, at most half was subtracted, and nothing lost. The others are few, or X not sparse.
+    full = np.flatnonzero(2 * stored > n_rows)
+    if len(full):
+        mean[full], squares[full] = _full_columns(X[:, full])
+    return np.stack([np.full(n_features, float(n_rows)), mean, squares])
+
+
+def _sparse_blocks(X):
+    """Yield copies of some rows each, about `BLOCK_BYTES` of values large, as float64."""
+    n_rows = max(1, BLOCK_BYTES * X.shape[0] // (8 * max(X.nnz, 1)))
+    for first in range(0, X.shape[0], n_rows):
+        yield X[first:first + n_rows].astype(np.float64)
+
+
+def _full_columns(X):
+    """Return mean and squares: the values of each column merged with its zeros."""
     columns, values = X.indices, np.asarray(X.data, dtype=np.float64)
     n_features = X.shape[1]
     stored = np.bincount(columns, minlength=n_features).astype(float)
     pivot = np.zeros(n_features)
     pivot[columns] = values                     # some stored value of each column
     deviations = values - pivot[columns]
-    sums = np.bincount(columns, deviations, minlength=n_features)
-    from_pivot = np.divide(sums, stored, out=np.zeros(n_features), where=stored > 0)
+    from_pivot = np.bincount(columns, deviations, minlength=n_features) / stored
     squares = np.bincount(columns, (deviations - from_pivot[columns])**2, minlength=n_features)
     zeros = np.zeros((3, n_features))
     zeros[0] = X.shape[0] - stored
-    return merge(zeros, np.stack([stored, pivot + from_pivot, squares]))
+    return merge(zeros, np.stack([stored, pivot + from_pivot, squares]))[1:]
