@@ -140,6 +140,9 @@ class Run:
     world: WorldInfo = field(default=WorldInfo("serial", 1))
     """Which world made the run."""
 
+    resent: int = 0
+    """Packets that peers sent again because a checksum was wrong; see `checksums=`."""
+
     def verify(self, expected, rtol=1e-9, atol=0.0):
         """Compare every result with `expected` and return a verified copy of this run.
 

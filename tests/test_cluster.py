@@ -334,6 +334,59 @@ def test_peers_may_talk_by_tcp_as_between_hosts(by_hand):
         assert run.world.transport != "1 tcp" or not sys.platform.startswith("linux")
 
 
+class Flipping:
+    """A socket that flips one bit, of the first long buffer that it sends."""
+
+    def __init__(self, sock):
+        self.sock = sock
+        self.flipped = False
+
+    def __getattr__(self, name):
+        return getattr(self.sock, name)
+
+    def sendmsg(self, buffers, *rest):
+        buffers = list(buffers)
+        for number, buffer in enumerate(buffers):
+            if len(buffer) > 10_000 and not self.flipped:
+                buffers[number], self.flipped = bytearray(buffer), True
+                buffers[number][5_003] ^= 64
+        return self.sock.sendmsg(buffers, *rest)
+
+
+def flip_a_bit(me, x):
+    if me.rank == 0:
+        (link,) = me.links.values()
+        link.sock = Flipping(link.sock)
+    total = me.allreduce(x)
+    for _ in range(50):                  # short messages, while nothing else is on the way
+        me.sendrecv(1 - me.rank, me.rank, 1 - me.rank)
+    me.send(1 - me.rank, {"x": x})
+    me.recv(1 - me.rank)
+    if me.rank == 0:
+        assert link.sock.flipped
+    return total
+
+
+def test_with_checksums_a_flipped_bit_is_sent_again(by_hand):
+    xs = [np.random.default_rng(rank).normal(size=400_000) for rank in range(2)]
+    with labkit.cluster(by_hand, transport="tcp", checksums=True) as world:
+        clean = world.run(allreduce, xs).verify(sum(xs))
+        assert clean.resent == 0
+        hurt = world.run(flip_a_bit, xs).verify(sum(xs))
+        assert hurt.resent >= 1
+    with labkit.cluster(by_hand, transport="tcp") as world:
+        hurt = world.run(flip_a_bit, xs)
+        assert not np.array_equal(hurt.results[1], sum(xs))      # nobody has noticed
+
+
+def test_checksums_beside_memory(by_hand):
+    xs = [np.random.default_rng(rank).normal(size=400_000) for rank in range(2)]
+    with labkit.cluster(by_hand, checksums=True) as world:
+        run = world.run(allreduce, xs).verify(sum(xs))
+        assert run.resent == 0
+        check_works(world)
+
+
 def test_an_unknown_transport_is_refused():
     with pytest.raises(ConfigurationError, match="'auto' or 'tcp'"):
         labkit.cluster(workers=2, transport="pigeon")

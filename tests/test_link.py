@@ -10,7 +10,9 @@ import pytest
 
 from labkit import wire
 from labkit.cluster import memory
-from labkit.cluster.link import ABORT, BYE, READS, Combine, Gone, Into, Link, New
+from labkit.cluster.checked import CheckedLink
+from labkit.cluster.link import ABORT, BYE, READS, Gone, Link
+from labkit.cluster.sinks import BLOCK, Combine, Into, New
 
 LINUX = pytest.mark.skipif(not memory.readable(*memory.card()),
                            reason="this system does not let processes read each other")
@@ -37,15 +39,16 @@ class Pair:
     """Two ends of a connection in this process: `left` sends, `right` receives."""
 
     def __init__(self, kind="unix"):
-        if kind == "unix":
+        if kind != "tcp":
             self.socks = socket.socketpair()
         else:
             with socket.create_server(("127.0.0.1", 0)) as server:
                 near = socket.create_connection(server.getsockname())
                 self.socks = near, server.accept()[0]
         self.at_left, self.at_right = Receiver(), Receiver()
-        self.left = Link(self.socks[0], 1, self.at_left, pid=os.getpid())
-        self.right = Link(self.socks[1], 0, self.at_right, pid=os.getpid())
+        make = CheckedLink if kind == "checked" else Link
+        self.left = make(self.socks[0], 1, self.at_left, pid=os.getpid())
+        self.right = make(self.socks[1], 0, self.at_right, pid=os.getpid())
 
     def settle(self, until):
         """Move bytes both ways until `until()` is true."""
@@ -53,9 +56,9 @@ class Pair:
             if until():
                 return
             for link in (self.left, self.right):
-                if link.backlog:
+                if link.writes:
                     link.flush()
-                if select.select([link], [], [], 0)[0]:
+                if link.holds_back and link.pending() or select.select([link], [], [], 0)[0]:
                     link.read()
         raise AssertionError("nothing moves any more")
 
@@ -68,9 +71,9 @@ class Pair:
         self.right.close()
 
 
-@pytest.fixture(params=["unix", "tcp"])
+@pytest.fixture(params=["unix", "tcp", "checked"])
 def pair(request):
-    if request.param == "unix" and not hasattr(socket, "AF_UNIX"):
+    if request.param != "tcp" and not hasattr(socket, "AF_UNIX"):
         pytest.skip("no Unix sockets here")
     pair = Pair(request.param)
     yield pair
@@ -140,7 +143,7 @@ def test_a_long_message_goes_into_the_array_that_waits(pair):
 
 @pytest.mark.parametrize("dtype", ["f8", "f4", "u1", "c16"])
 def test_a_long_message_is_combined_block_by_block(pair, dtype):
-    size = 3 * memory.BLOCK // np.dtype(dtype).itemsize + 5
+    size = 3 * BLOCK // np.dtype(dtype).itemsize + 5
     mine, theirs = (np.arange(size) % 50).astype(dtype), (np.arange(size) % 7).astype(dtype)
     out = mine.copy()
     pair.at_right.wanted = Combine(out, np.add)

@@ -42,7 +42,10 @@ def _head(dtype, shape, channel):
 
 
 class Gone(ConnectionError):
-    """The other end closed its connection before its program had ended."""
+    """The other end closed its connection before its program had ended.
+
+    The first argument is its rank; a second one says what else happened.
+    """
 
 
 class Link:
@@ -69,6 +72,7 @@ class Link:
         self.offered = 0             # arrays that it has not read yet
         self.finished = False        # it has said that it sends no more
         self.aborted = False         # it has said that its program failed
+        self.ended = False           # and the stream is at its end
         self.backlog = []            # what the socket did not take yet
         self._receiver = receiver
         self._fd = sock.fileno()
@@ -77,6 +81,25 @@ class Link:
         self._sink = None            # where the payload that is being received goes ...
         self._target = None          # ... the memory to fill next ...
         self._arriving = None        # ... and (channel, nbytes) of its message
+
+    resent = 0                       # packets, where there are any: see `checked`
+    holds_back = False
+    """Whether bytes may wait above the socket, where no poll can see them: ask `pending`."""
+
+    @property
+    def writes(self):
+        """Whether this waits for the socket to take more."""
+        return bool(self.backlog)
+
+    @property
+    def busy(self):
+        """Whether an array that was sent must not be changed yet."""
+        return bool(self.backlog)
+
+    @property
+    def done(self):
+        """Whether nothing more has to be read or written."""
+        return self.finished and not self.backlog
 
     @property
     def kind(self):
@@ -129,6 +152,8 @@ class Link:
             sent = self._send(buffers)
         except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
             sent = 0
+        except Gone:
+            raise
         except OSError as error:
             raise Gone(self.rank) from error
         for done, buffer in enumerate(buffers):
@@ -163,9 +188,12 @@ class Link:
                 count = self._recv_into(self._buffer[self._have:] if self._have else self._buffer)
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return
+        except Gone:
+            raise
         except OSError as error:
             raise Gone(self.rank) from error
         if count == 0:
+            self.ended = True
             if not self.finished:
                 raise Gone(self.rank)
         elif target is not None:
@@ -260,6 +288,7 @@ class TlsLink(Link):
     """The same over TLS, which knows no `sendmsg` and may hold decrypted bytes back."""
 
     kind = "tls"
+    holds_back = True
 
     def __init__(self, *args):
         super().__init__(*args)
@@ -272,61 +301,5 @@ class TlsLink(Link):
         return self.sock.recv_into(view)
 
     def pending(self):
-        """Whether bytes wait above the socket, where no poll can see them."""
         return self.sock.pending() > 0
 
-
-# ---- where a long message goes
-
-
-class New:
-    """A new message: an array of its own, or the buffers of a pickle."""
-
-    def __init__(self, encoding, meta):
-        self._targets, self._make = wire.allocate(encoding, meta)
-
-    def next(self):
-        return self._targets.pop(0) if self._targets else None
-
-    def message(self):
-        return self._make()
-
-
-class Into:
-    """An array that the program waits with; its message is None."""
-
-    def __init__(self, out):
-        self._view = wire.view_of(out)
-
-    def next(self):
-        view, self._view = self._view, None
-        return view
-
-    def message(self):
-        return None
-
-
-class Combine:
-    """Block by block combined with what is in the array, while the block is in the cache."""
-
-    def __init__(self, out, op):
-        self._out = out.reshape(-1)
-        self._op = op
-        self._at = self._size = 0
-        self._block = None
-
-    def next(self):
-        out = self._out
-        if self._size:
-            mine = out[self._at:self._at + self._size]
-            self._op(mine, self._block[:self._size], out=mine)
-            self._at += self._size
-        self._size = min(max(1, memory.BLOCK // out.itemsize), out.size - self._at)
-        if not self._size:
-            return None
-        if self._block is None:
-            self._block = out[:self._size].copy()
-        return wire.view_of(self._block[:self._size])
-
-    def message(self):
-        return None

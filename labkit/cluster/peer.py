@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import pickle
-import select
 import time
 import traceback
 from collections import Counter, defaultdict, deque
@@ -23,14 +22,15 @@ import numpy as np
 
 from labkit import wire
 from labkit.cluster import rendezvous
-from labkit.cluster.link import ABORT, BYE, DONT_WAIT, Combine, Gone, Into, New, TlsLink
+from labkit.cluster.link import ABORT, BYE, Gone
 from labkit.cluster.memory import Offer
+from labkit.cluster.poll import Poll
+from labkit.cluster.sinks import Combine, Into, New
 from labkit.errors import ClusterError, DeadlockError, ProgramError
 from labkit.serial import program_error
 from labkit.world import CHANNELS, Peer, combine, take
 
 CHANNEL = {name: number for number, name in enumerate(CHANNELS)}
-TICK_S = 0.1             # how often a peer that waits looks at the clock
 LARGE = 128 * 1024       # bytes from which reading a peer's memory beats two copies by the kernel
 
 
@@ -40,6 +40,7 @@ class Options(NamedTuple):
     deadline_s: float
     record: bool
     transport: str
+    checksums: bool
 
 
 @dataclass
@@ -60,6 +61,8 @@ class Outcome:
     end_s: float = 0.0
     messages: int = 0
     nbytes: int = 0
+    resent: int = 0
+    """Packets that were sent again because they had come with a wrong checksum, or not at all."""
     events: list[tuple] = field(default_factory=list)
 
 
@@ -83,7 +86,7 @@ class ClusterPeer(Peer):
         self._shift = time.time() - time.perf_counter()
         self._deadline = time.monotonic() + options.deadline_s
         self._record = options.record
-        self._transport = options.transport
+        self._options = options
         self._arrived = defaultdict(deque)      # channel -> (source, message, nbytes)
         self._interrupted = False
         self._some_have_ended = False
@@ -93,7 +96,7 @@ class ClusterPeer(Peer):
 
     def connect(self, hub, addresses, secret):
         self.links = rendezvous.connect_all(hub, self.rank, addresses, secret, self,
-                                            self._deadline, self._transport)
+                                            self._deadline, self._options)
         self._poll = Poll(self.links.values())
 
     def interrupt(self):
@@ -110,7 +113,7 @@ class ClusterPeer(Peer):
             self._wait_for_readers()
         else:
             nbytes = link.send(message, CHANNEL[self._channel])
-        if link.backlog:
+        if link.busy:
             self._push(link)
         self.messages += 1
         self.nbytes += nbytes
@@ -136,14 +139,14 @@ class ClusterPeer(Peer):
         return array.nbytes
 
     def _flush(self):
-        if self._lent or any(link.backlog for link in self.links.values()):
+        if self._lent or any(link.busy for link in self.links.values()):
             self._wait_for_readers()
 
     def _wait_for_readers(self):
         self._hasten = True
         self._read_offers()
         for link in self.links.values():
-            while link.offered or link.backlog:
+            while link.offered or link.busy:
                 self._awaits = self._channel, f"peer {link.rank} to take a message"
                 self._progress()
         self._hasten = False
@@ -153,7 +156,7 @@ class ClusterPeer(Peer):
     def _push(self, link):
         """Write the rest of a message, reading from everyone while the link is full."""
         self._awaits = self._channel, f"peer {link.rank} to take a message"
-        while link.backlog:
+        while link.busy:
             self._progress()
         self._awaits = None
 
@@ -247,7 +250,8 @@ class ClusterPeer(Peer):
                 raise Aborted(link.rank)
             if link.finished:
                 self._some_have_ended = True
-                self._poll.forget(link)
+                if link.done:
+                    self._poll.forget(link)
         if time.monotonic() > self._deadline:
             raise TimeoutError
         if self._interrupted:
@@ -272,7 +276,7 @@ class ClusterPeer(Peer):
         """Say goodbye and read on until everyone has: nobody's last message is cut off."""
         for link in self.links.values():
             link.signal(BYE)
-        while not all(link.finished and not link.backlog for link in self.links.values()):
+        while not all(link.done for link in self.links.values()):
             self._awaits = "", "the others to end"
             self._progress()
 
@@ -284,66 +288,6 @@ class ClusterPeer(Peer):
 def is_large(message):
     """Whether a message is an array that is worth reading from where it is."""
     return type(message) is np.ndarray and message.nbytes >= LARGE and wire.is_plain(message)
-
-
-class Poll:
-    """Which links can be read; writes what the others have not yet taken."""
-
-    def __init__(self, links):
-        self._all = list(links)
-        self._links = {link.fileno(): link for link in self._all}
-        self._tls = [link for link in self._all if isinstance(link, TlsLink)]
-        self._poll = select.poll() if hasattr(select, "poll") else None
-        if self._poll:
-            for fd in self._links:
-                self._poll.register(fd, select.POLLIN)
-        self._only = []                  # the one link there is, when reading it can wait
-        if DONT_WAIT and len(self._all) == 1 and not self._tls:
-            self._all[0].wait_in_read(TICK_S)
-            self._only = self._all
-
-    def forget(self, link):
-        """Stop reading a link whose peer has finished: its end of stream is no news."""
-        self._only = []
-        if self._links.pop(link.fileno(), None) and self._poll:
-            self._poll.unregister(link.fileno())
-
-    def ready(self):
-        """Return the links to read, after `TICK_S` seconds at most."""
-        for link in self._all:
-            if link.backlog:
-                return self._read_and_write()
-        if self._only:
-            return self._only
-        if self._tls and (pending := [link for link in self._tls if link.pending()]):
-            return pending
-        if self._poll:
-            return [self._links[fd] for fd, _ in self._poll.poll(TICK_S * 1000)]
-        if not self._links:
-            time.sleep(TICK_S)
-        return select.select(list(self._links.values()), [], [], TICK_S)[0]
-
-    def _read_and_write(self):
-        """Wait for links of both kinds; write those that take something."""
-        writing = [link for link in self._all if link.backlog]
-        if self._poll is None:
-            read, write, _ = select.select(list(self._links.values()), writing, [], TICK_S)
-        else:
-            for link in writing:
-                reads = select.POLLIN if link.fileno() in self._links else 0
-                self._poll.register(link.fileno(), reads | select.POLLOUT)
-            events = dict(self._poll.poll(TICK_S * 1000))
-            for link in writing:
-                if link.fileno() in self._links:
-                    self._poll.modify(link.fileno(), select.POLLIN)
-                else:
-                    self._poll.unregister(link.fileno())
-            write = [link for link in writing if events.get(link.fileno(), 0) & select.POLLOUT]
-            read = [self._links[fd] for fd, event in events.items()
-                    if fd in self._links and event & ~select.POLLOUT]
-        for link in write:
-            link.flush()
-        return read
 
 
 def run_peer(world_id, rank, addresses, secret, program, options, *parts):
@@ -377,6 +321,7 @@ def run_peer(world_id, rank, addresses, secret, program, options, *parts):
         hub.peer = None
         me.close()
     outcome.messages, outcome.nbytes = me.messages, me.nbytes
+    outcome.resent = sum(link.resent for link in me.links.values())
     outcome.links = Counter(link.kind for link in me.links.values())
     outcome.events = [(kind, rank, start + me._shift, end + me._shift, *rest)
                       for kind, start, end, *rest in me.events]
@@ -428,7 +373,9 @@ def _explain(error, me):
     if isinstance(error, Aborted):
         return "aborted", ClusterError("Stopped because another peer failed.", where=me.place())
     if isinstance(error, Gone):
-        return "gone", ClusterError(f"Peer {error.args[0]} is gone.", where=me.place())
+        rank, *reason = error.args
+        return "gone", ClusterError(f"Peer {rank} is gone.", got=reason[0] if reason else None,
+                                    where=me.place())
     if isinstance(error, ClusterError):
         return "gone", error
     named = program_error(error, me)

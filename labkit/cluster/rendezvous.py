@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from labkit.cluster import memory
+from labkit.cluster.checked import CheckedLink
 from labkit.cluster.link import READS, Link, TlsLink
 from labkit.errors import ClusterError
 
@@ -103,7 +104,7 @@ def hub_of(world_id):
     return _hubs[world_id]
 
 
-def connect_all(hub, rank, addresses, secret, receiver, deadline, transport="auto"):
+def connect_all(hub, rank, addresses, secret, receiver, deadline, options):
     """Connect to every other peer of the run, by a Unix socket if it is on this host.
 
     Parameters
@@ -118,8 +119,9 @@ def connect_all(hub, rank, addresses, secret, receiver, deadline, transport="aut
         What `Link` hands its messages to.
     deadline : float
         On `time.monotonic`'s clock.
-    transport : {"auto", "tcp"}
-        "tcp" treats peers of this host like those of others.
+    options : Options
+        `transport` "tcp" treats peers of this host like those of others; `checksums` checks
+        what is sent, except by TLS, which does that itself.
 
     Returns
     -------
@@ -135,7 +137,7 @@ def connect_all(hub, rank, addresses, secret, receiver, deadline, transport="aut
         # First all hellos, then all answers: nobody waits for a peer that waits in turn.
         nonces = {}
         for other in range(rank):
-            sock = _connect(hub, rank, other, addresses[other], deadline, transport)
+            sock = _connect(hub, rank, other, addresses[other], deadline, options.transport)
             socks[other] = sock
             nonces[other] = _say_hello(sock, rank, other, secret)
         socks |= _accept(hub, rank, set(range(rank + 1, len(addresses))), secret, deadline)
@@ -145,16 +147,17 @@ def connect_all(hub, rank, addresses, secret, receiver, deadline, transport="aut
         for sock in socks.values():
             sock.close()
         raise
-    return {other: _link(sock, other, receiver, addresses[other].card)
+    kind = CheckedLink if options.checksums else Link
+    return {other: _link(kind, sock, other, receiver, addresses[other].card)
             for other, sock in sorted(socks.items())}
 
 
-def _link(sock, other, receiver, card):
+def _link(kind, sock, other, receiver, card):
     if isinstance(sock, ssl.SSLSocket):
         return TlsLink(sock, other, receiver)
     if sock.family != getattr(socket, "AF_UNIX", None) or not memory.readable(*card):
-        return Link(sock, other, receiver)
-    link = Link(sock, other, receiver, pid=card[0])
+        return kind(sock, other, receiver)
+    link = kind(sock, other, receiver, pid=card[0])
     link.signal(READS)
     return link
 

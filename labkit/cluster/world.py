@@ -62,6 +62,10 @@ class ClusterWorld(World):
     transport : {"auto", "tcp"}
         How peers of one host talk: by Unix sockets and by reading large arrays from each
         other's memory, or like those of different hosts. TLS implies the latter.
+    checksums : bool
+        Whether what passes a socket is checked, and sent again where it is wrong: see
+        `Run.resent`. Arrays that are read from their owner's memory pass none; TLS checks
+        by itself, and ends the connection.
 
     Raises
     ------
@@ -72,7 +76,7 @@ class ClusterWorld(World):
     """
 
     def __init__(self, workers_or_address=None, workers=None, *, deadline_s=120,
-                 memory_limit="auto", security=None, transport="auto"):
+                 memory_limit="auto", security=None, transport="auto", checksums=False):
         workers, address = start.resolve(workers_or_address, workers)
         if workers is not None:
             check_workers(workers)
@@ -84,6 +88,7 @@ class ClusterWorld(World):
                                      got=repr(transport), where="transport=")
         self.deadline_s = deadline_s
         self.transport = transport
+        self.checksums = checksums
         self._id = secrets.token_hex(8)
         self._busy = threading.Lock()
         self._stack = ExitStack()
@@ -132,7 +137,7 @@ class ClusterWorld(World):
             self._choose(self._survey())
             secret = secrets.token_bytes(32)
             addresses = [self._listens[worker] for worker in self._workers]
-            options = Options(self.deadline_s, record, self.transport)
+            options = Options(self.deadline_s, record, self.transport, self.checksums)
             futures = [
                 self.client.submit(
                     run_peer, self._id, rank, addresses, secret, code, options,
@@ -180,6 +185,7 @@ class ClusterWorld(World):
             seconds=max(outcome.end_s for outcome in outcomes) - zero,
             messages=sum(outcome.messages for outcome in outcomes),
             nbytes=sum(outcome.nbytes for outcome in outcomes),
+            resent=sum(outcome.resent for outcome in outcomes),
             events=Events(events),
             world=self._info(sum((outcome.links for outcome in outcomes), Counter())))
 
