@@ -21,7 +21,8 @@ import numpy as np
 from labkit import collectives, sharding
 from labkit.errors import ConfigurationError
 
-CHANNELS = ("", "broadcast", "reduce", "allreduce", "allgather", "alltoall", "barrier")
+CHANNELS = ("", "broadcast", "reduce", "allreduce", "reduce_scatter", "allgather", "alltoall",
+            "barrier", "gossip")
 """The program's own messages, and those of each collective, never mix: `recv_any` in a slow
 peer must not take a message of a collective that a fast peer has already begun."""
 
@@ -46,7 +47,11 @@ class Peer(abc.ABC):
     @abc.abstractmethod
     def _mark_step(self): ...
 
-    # What collectives use beside these: worlds that move real bytes do better than this.
+    # What moves long arrays: worlds that move real bytes do better than this.
+
+    def _send_all(self, ranks, message):
+        for to in ranks:
+            self._send(to, message)
 
     def _post(self, to, array):
         """Send an array that stays unchanged until `_flush`."""
@@ -57,8 +62,11 @@ class Peer(abc.ABC):
         return
 
     def _recv_into(self, source, out, op=None):
-        """Receive an array into `out`, or combine it with what is there."""
-        combine(out, self._recv(source)[1], op)
+        """Receive an array into `out`, or combine it with what is there; return `out`.
+
+        A message that is no array is returned.
+        """
+        return combined(out, self._recv(source)[1], op)
 
     def send(self, to, message):
         """Send a copy of `message` to peer `to`; you may change it once this returns.
@@ -74,11 +82,26 @@ class Peer(abc.ABC):
             to = self._check_rank(to, "send to")
         self._send(to, message)
 
-    def recv(self, source):
-        """Wait for the next message from peer `source` and return it."""
+    def multicast(self, ranks, message):
+        """Send a copy of `message` to each of several peers; they may receive it all at once."""
+        self._send_all([self._check_rank(to, "send to") for to in ranks], message)
+
+    def recv(self, source, out=None):
+        """Wait for the next message from peer `source` and return it.
+
+        With `out`, a contiguous array, an array of the same shape and dtype is received into
+        it, without a copy in between, and `out` returned; any other object as it is.
+        """
         if type(source) is not int or not 0 <= source < self.size or source == self.rank:
             source = self._check_rank(source, "receive from")
-        return self._recv(source)[1]
+        if out is None:
+            return self._recv(source)[1]
+        if not (out.flags.c_contiguous and out.flags.writeable):
+            raise ConfigurationError("A message cannot be received into this array.",
+                                     expected="a contiguous array that may be written to",
+                                     got=f"strides {out.strides}", where=self.place(),
+                                     remedy="receive without out=, and assign")
+        return self._recv_into(source, out)
 
     def recv_any(self):
         """Wait for the next message from any peer; return `(source, message)`."""
@@ -92,7 +115,7 @@ class Peer(abc.ABC):
     def broadcast(self, message=None, root=0):
         """Return the root's `message` on every peer (others may pass nothing)."""
         root = self._check_rank(root, "broadcast from", own=True)
-        with self._collective("broadcast"):
+        with self.channel("broadcast"):
             return collectives.broadcast(self, message, root)
 
     def reduce(self, value, op=np.add, root=0):
@@ -101,7 +124,7 @@ class Peer(abc.ABC):
         `op` takes two values and must be associative and commutative.
         """
         root = self._check_rank(root, "reduce to", own=True)
-        with self._collective("reduce"):
+        with self.channel("reduce"):
             return collectives.reduce(self, value, op, root)
 
     def allreduce(self, value, op=np.add, algorithm="auto", out=None):
@@ -111,12 +134,20 @@ class Peer(abc.ABC):
         With `out`, an array of the same shape and dtype, the result goes there: `out=value`
         works in place.
         """
-        with self._collective("allreduce"):
+        with self.channel("allreduce"):
             return collectives.allreduce(self, value, op, algorithm, out)
+
+    def reduce_scatter(self, array, op=np.add):
+        """Combine all arrays with the ufunc `op`; return this peer's part of the result.
+
+        Parts are those of `numpy.array_split`.
+        """
+        with self.channel("reduce_scatter"):
+            return collectives.reduce_scatter(self, array, op)
 
     def allgather(self, value):
         """Return the list of every peer's `value`, by rank."""
-        with self._collective("allgather"):
+        with self.channel("allgather"):
             return collectives.allgather(self, value)
 
     def alltoall(self, values):
@@ -124,12 +155,12 @@ class Peer(abc.ABC):
         if len(values) != self.size:
             raise ConfigurationError("alltoall needs one value for each peer.",
                                      expected=self.size, got=len(values))
-        with self._collective("alltoall"):
+        with self.channel("alltoall"):
             return collectives.alltoall(self, values)
 
     def barrier(self):
         """Wait until every peer has called `barrier`."""
-        with self._collective("barrier"):
+        with self.channel("barrier"):
             collectives.barrier(self)
 
     def step(self, number):
@@ -160,7 +191,8 @@ class Peer(abc.ABC):
         return f"{self.place(channel)} waits for {who}"
 
     @contextlib.contextmanager
-    def _collective(self, name):
+    def channel(self, name):
+        """Keep messages inside a `with` block apart from all others; `name` is in `CHANNELS`."""
         outer, self._channel = self._channel, self._channel or name
         try:
             yield
@@ -283,12 +315,15 @@ class World(abc.ABC):
         return self
 
 
-def combine(out, array, op=None):
-    """Copy an array into `out`, or combine the two there."""
+def combined(out, message, op=None):
+    """Copy an array into `out`, or combine the two there; return `out`, or what is no array."""
+    if not isinstance(message, np.ndarray):
+        return message
     if op is None:
-        out[...] = array
+        out[...] = message
     else:
-        op(out, array, out=out)
+        op(out, message, out=out)
+    return out
 
 
 def take(arrived, source):

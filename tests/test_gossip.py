@@ -1,5 +1,6 @@
 """Gossip against matrix products, conserved sums and predicted rates."""
 
+import time
 from fractions import Fraction
 
 import numpy as np
@@ -320,3 +321,19 @@ def test_a_value_without_weight_is_refused(weight):
     with pytest.raises(ProgramError, match="more than 0"):
         labkit.serial(2).run(
             lambda me: gossip.push_sum(me, 1.0, graph("ring", 2), 1, weight=weight))
+
+
+def test_messages_of_a_program_never_mix_with_gossip(world):
+    """A slow peer that takes a message from anyone must not take a question."""
+    ring = graph("ring", world.workers)
+
+    def program(me, x):
+        me.send((me.rank + 1) % me.size, "first")
+        if me.rank == 0:
+            time.sleep(0.02)
+        _, word = me.recv_any()
+        return word, gossip.pairwise(me, x, ring, 5, seed=1).value
+
+    results = world.run(program, [np.full(2, float(rank)) for rank in range(world.workers)]).results
+    assert all(word == "first" for word, _ in results)
+    np.testing.assert_allclose(sum(value for _, value in results), [3.0, 3.0])

@@ -67,6 +67,67 @@ def same(a, b):
     return type(a) is type(b) and a == b
 
 
+@pytest.mark.parametrize("size", [3, 300_000])
+def test_a_message_to_several_is_a_copy_for_each(world, size):
+    def program(me):
+        if me.rank == 0:
+            x = np.arange(float(size))
+            me.multicast(range(1, me.size), x)
+            x[:] = -1
+            return None
+        return me.recv(0)
+
+    run = world.run(program)
+    for x in run.results[1:]:
+        np.testing.assert_array_equal(x, np.arange(float(size)))
+        x += 1
+    assert (run.messages, run.nbytes) == (world.workers - 1, 8 * size * (world.workers - 1))
+
+
+@pytest.mark.parametrize("size", [3, 300_000])
+@pytest.mark.parametrize("late", [False, True])
+def test_a_message_can_be_received_into_an_array(world, size, late):
+    def program(me):
+        if me.rank == 0:
+            me.multicast([1, 2], np.arange(float(size)))
+            me.multicast([1, 2], None)
+            me.barrier()
+            return None
+        out = np.full((2, size), -1.0)
+        if late:                             # the messages are here before they are wanted
+            me.send(3 - me.rank, "x")
+            me.recv(3 - me.rank)
+        same = me.recv(0, out=out[0]).base is out
+        none = me.recv(0, out=out[1])
+        me.barrier()
+        return same, none, out
+
+    for same_array, none, out in world.run(program).results[1:]:
+        assert same_array
+        assert none is None
+        np.testing.assert_array_equal(out, [np.arange(float(size)), np.full(size, -1.0)])
+
+
+def test_an_array_that_is_not_contiguous_receives_nothing(world):
+    def program(me):
+        me.recv(1 - me.rank, out=np.zeros((4, 4))[:, 0]) if me.rank < 2 else None
+
+    with pytest.raises(ProgramError, match="contiguous"):
+        world.run(program)
+
+
+def test_reduce_scatter_does_not_mix_with_other_messages(world):
+    def program(me):
+        mine = me.reduce_scatter(np.arange(6.0) * (me.rank + 1))
+        me.send((me.rank + 1) % me.size, "after")
+        return mine, me.recv_any()[1]
+
+    total = np.arange(6.0) * 6
+    for (mine, word), want in zip(world.run(program).results, np.array_split(total, 3)):
+        np.testing.assert_array_equal(mine, want)
+        assert word == "after"
+
+
 def test_every_kind_of_message_arrives_as_it_was(world):
     def program(me, messages):
         return [me.sendrecv((me.rank + 1) % me.size, message, (me.rank - 1) % me.size)

@@ -108,6 +108,10 @@ class Offer:
         self._dtype = dtype
         self._shape = shape
 
+    def fits(self, out):
+        """Whether it has the shape and dtype of an array."""
+        return self._dtype == out.dtype and self._shape == out.shape
+
     def fetch(self):
         """Return a copy."""
         array = np.empty(self._shape, self._dtype)

@@ -28,7 +28,7 @@ from labkit.cluster.poll import Poll
 from labkit.cluster.sinks import Combine, Into, New
 from labkit.errors import ClusterError, DeadlockError, ProgramError
 from labkit.serial import program_error
-from labkit.world import CHANNELS, Peer, combine, take
+from labkit.world import CHANNELS, Peer, combined, take
 
 CHANNEL = {name: number for number, name in enumerate(CHANNELS)}
 LARGE = 128 * 1024       # bytes from which reading a peer's memory beats two copies by the kernel
@@ -120,6 +120,22 @@ class ClusterPeer(Peer):
         if self._record:
             self._note("send", start, to, nbytes)
 
+    def _send_all(self, ranks, message):
+        if not is_large(message):
+            return super()._send_all(ranks, message)
+        for to in ranks:                     # to all first: they read it at the same time
+            start = time.perf_counter()
+            link = self.links[to]
+            if link.reads:
+                nbytes = self._offer(link, message, posted=False)
+            else:
+                nbytes = link.send(message, CHANNEL[self._channel])
+            self.messages += 1
+            self.nbytes += nbytes
+            if self._record:
+                self._note("send", start, to, nbytes)
+        self._flush()
+
     def _post(self, to, message):
         start = time.perf_counter()
         link = self.links[to]
@@ -184,11 +200,16 @@ class ClusterPeer(Peer):
         finally:
             self._wanted.pop(key, None)
         if type(message) is Offer:
-            message.fetch_into(out, op)
-        elif message is not None:            # it had come before it was wanted
-            combine(out, message, op)
+            if message.fits(out):
+                message.fetch_into(out, op)
+                message = out
+            else:
+                message = message.fetch()
+        if message is not out:               # it had come before it was wanted, or does not fit
+            message = combined(out, message, op)
         if self._record:
             self._note("recv", start, source, nbytes)
+        return message
 
     def _await(self, source):
         arrived = self._arrived[CHANNEL[self._channel]]

@@ -28,9 +28,10 @@ class New:
 
 
 class Into:
-    """An array that the program waits with; its message is None."""
+    """An array that the program waits with."""
 
     def __init__(self, out):
+        self._out = out
         self._view = wire.view_of(out)
 
     def next(self):
@@ -38,13 +39,14 @@ class Into:
         return view
 
     def message(self):
-        return None
+        return self._out
 
 
 class Combine:
     """Block by block combined with what is in the array, while the block is in the cache."""
 
     def __init__(self, out, op):
+        self._whole = out
         self._out = out.reshape(-1)
         self._op = op
         self._at = self._size = 0
@@ -64,4 +66,4 @@ class Combine:
         return wire.view_of(self._block[:self._size])
 
     def message(self):
-        return None
+        return self._whole

@@ -45,7 +45,7 @@ class Group:
         self._me._post(self._ranks[to], array)
 
     def _recv_into(self, source, out, op=None):
-        self._me._recv_into(self._ranks[source], out, op)
+        return self._me._recv_into(self._ranks[source], out, op)
 
     def _flush(self):
         self._me._flush()

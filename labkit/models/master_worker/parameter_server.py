@@ -117,7 +117,7 @@ def train(me, gradient, start, settings, work=None):
     me : Peer
     gradient : callable
         ``gradient(w, step)`` returns an array like `w`, on this worker's data; `step` counts
-        the gradients of this worker. Not called on servers.
+        the gradients of this worker. `w` is the same array each time. Not called on servers.
     start : ndarray, shape (n,)
         The first parameters, the same on every peer. Floating-point.
     settings : Settings
@@ -149,7 +149,8 @@ def train(me, gradient, start, settings, work=None):
 
 def _work(me, gradient, start, settings, work):
     """Compute gradients of the newest parameters until every server has said stop."""
-    parts = np.array_split(start, settings.servers)
+    w = start.copy()
+    parts = np.array_split(w, settings.servers)          # views: what comes goes into w
     encoders = [Encoder(settings.compression, len(part),
                         np.random.default_rng([settings.seed, me.rank, server]), start.dtype)
                 for server, part in enumerate(parts)]
@@ -159,16 +160,12 @@ def _work(me, gradient, start, settings, work):
             return
         me.step(step)
         me.work(**work(step))
-        pieces = np.array_split(_gradient(me, gradient, np.concatenate(parts), step),
-                                settings.servers)
+        pieces = np.array_split(_gradient(me, gradient, w, step), settings.servers)
         for server in active:
             me.send(server, encoders[server](pieces[server]))
         for server in list(active):
-            part = me.recv(server)
-            if part is STOP:
+            if me.recv(server, out=parts[server]) is STOP:
                 active.remove(server)
-            else:
-                parts[server] = part
 
 
 def _gradient(me, gradient, w, step):

@@ -29,6 +29,7 @@ import numpy as np
 from labkit.models.master_worker.compression import decoded
 
 STOP = None              # in the place of parameters
+BLOCK = 32 * 1024        # values that are updated at once, while they are in the cache
 
 
 class Used(NamedTuple):
@@ -88,19 +89,24 @@ class Server:
         self.done[worker] += 1
         return Used(self.rank, worker, step, self.version - self._read[worker], ahead)
 
-    def update(self, gradient, rate):
-        """Move the parameters against `gradient`."""
-        self.part -= (rate * gradient).astype(self.part.dtype, copy=False)
+    def update(self, gradients, rate):
+        """Move the parameters against the sum of gradients, block by block in the cache."""
+        for first in range(0, len(self.part), BLOCK):
+            block = slice(first, first + BLOCK)
+            total = rate * gradients[0][block]
+            for gradient in gradients[1:]:
+                total += rate * gradient[block]
+            self.part[block] -= total
         self.version += 1
         if self.settings.keep_every and self.version % self.settings.keep_every == 0:
             self.snapshots.append(self.part.copy())
 
-    def answer(self, worker):
-        """Return what to send to a worker: the parameters, or STOP."""
+    def answer(self, workers):
+        """Return what to send to workers: the parameters, or STOP."""
         if self.version >= self.last_version:
-            self.active.discard(worker)
+            self.active.difference_update(workers)
             return STOP
-        self._read[worker] = self.version
+        self._read.update(dict.fromkeys(workers, self.version))
         return self.part
 
     def report(self):
@@ -122,8 +128,7 @@ def synchronous(server, worker, gradient):
     if len(server.held) < needed:
         return []
     ranks = sorted(server.held)              # the same bits, whoever came first
-    server.update(sum(server.held[rank] for rank in ranks) / needed,
-                  server.settings.learning_rate)
+    server.update([server.held[rank] for rank in ranks], server.settings.learning_rate / needed)
     server.held.clear()
     return ranks
 
@@ -138,7 +143,7 @@ def bounded(server, worker, gradient):
     rate = server.settings.learning_rate / server.n_workers
     if server.settings.correct_staleness:
         rate /= 1 + used.staleness
-    server.update(gradient, rate)
+    server.update([gradient], rate)
     server.held[worker] = gradient
     return _released(server)
 
@@ -175,8 +180,8 @@ def serve(me, server, settings):
         gradient = decoded(settings.compression, message, len(server.part), server.part.dtype)
         me.work(nbytes=3 * server.part.nbytes)       # reads parameters and gradient, writes
         before = server.version
-        for worker in rule(server, source, gradient):
-            me.send(worker, server.answer(worker))
+        workers = rule(server, source, gradient)
+        me.multicast(workers, server.answer(workers))
         if server.version > before:
             me.step(server.version)
     if me.rank:

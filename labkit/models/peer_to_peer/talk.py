@@ -54,19 +54,21 @@ class Talk:
 
     def ask(self, other, question):
         """Return the answer of peer `other`, or the question that it asked at the same time."""
-        self._me.send(other, question)
-        while True:
-            source, message = self._me.recv_any()
-            if message is not DONE and source == other:
-                return message
-            self._hear(source, message)
+        with self._me.channel("gossip"):
+            self._me.send(other, question)
+            while True:
+                source, message = self._me.recv_any()
+                if message is not DONE and source == other:
+                    return message
+                self._hear(source, message)
 
     def finish(self):
         """Answer until nobody will ask any more."""
-        for other in self.neighbours:
-            self._me.send(other, DONE)
-        while self._may_ask:
-            self._hear(*self._me.recv_any())
+        with self._me.channel("gossip"):
+            for other in self.neighbours:
+                self._me.send(other, DONE)
+            while self._may_ask:
+                self._hear(*self._me.recv_any())
         # Or the first question of a next talk could reach someone who is still in this one.
         self._me.barrier()
 
