@@ -2,6 +2,7 @@
 
 import functools
 import math
+from contextlib import ExitStack
 
 import numpy as np
 import pytest
@@ -121,6 +122,33 @@ def test_any_array_is_reduced_as_numpy_does(case):
         run = getattr(labkit, kind)(n).run(
             lambda me, x: reduce_all(me, x, op, algorithm, layout, how), xs)
         assert_reduced(run.results, expected(xs, op), dtype)
+
+
+REAL_PEERS = range(1, 7)
+TRANSPORTS = {"auto": {}, "tcp": {"transport": "tcp"},
+              "checked": {"transport": "tcp", "checksums": True}}
+
+
+@pytest.fixture(scope="module")
+def real_worlds():
+    """Worlds of 1 to 6 real peers and of every transport, on the same processes."""
+    with ExitStack() as stack:
+        largest = stack.enter_context(labkit.cluster(workers=max(REAL_PEERS)))
+        address = largest.client.scheduler.address
+        yield {(n, name): stack.enter_context(labkit.cluster(address, workers=n, **options))
+               for n in REAL_PEERS for name, options in TRANSPORTS.items()}
+
+
+@settings(deadline=None, max_examples=40)
+@given(cases(), st.sampled_from(REAL_PEERS), st.sampled_from(sorted(TRANSPORTS)),
+       st.sampled_from([(), (40_001,), (300, 301)]))
+def test_any_number_of_real_peers_reduces_any_array_as_numpy_does(real_worlds, case, n, transport,
+                                                                  long):
+    _, algorithm, dtype, shape, op, layout, how, seed = case
+    xs = values(n, long or shape, dtype, op, seed)
+    run = real_worlds[n, transport].run(
+        lambda me, x: reduce_all(me, x, op, algorithm, layout, how), xs)
+    assert_reduced(run.results, expected(xs, op), dtype)
 
 
 def test_real_peers_reduce_as_numpy_does(cluster):
