@@ -68,6 +68,12 @@ class Peer(abc.ABC):
         """
         return combined(out, self._recv(source)[1], op)
 
+    def _combine_into(self, sources, own, out, op):
+        """Combine an array of one's own with one from each source."""
+        out[...] = own
+        for source in sources:
+            self._recv_into(source, out, op)
+
     def send(self, to, message):
         """Send a copy of `message` to peer `to`; you may change it once this returns.
 

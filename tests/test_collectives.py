@@ -182,6 +182,12 @@ def test_rounding_is_the_same_on_every_peer(world, algorithm):
         np.testing.assert_allclose(results[0], sum(x.astype(float) for x in xs), atol=1e-5)
 
 
+def test_long_arrays_of_different_length_are_refused(cluster):
+    with pytest.raises(ProgramError, match="differ in shape"):
+        cluster.run(lambda me: me.allreduce(np.ones(300_000 + 3 * me.rank)))
+    assert cluster.run(lambda me: me.allreduce(1)).results == [3] * 3
+
+
 @pytest.mark.parametrize("shift", [-3, 3])
 @algorithms
 def test_out_may_overlap_the_input(world, algorithm, shift):

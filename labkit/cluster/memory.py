@@ -20,7 +20,9 @@ import sys
 
 import numpy as np
 
-BLOCK = 256 * 1024           # bytes read before they are added: they stay in the cache
+from labkit.errors import ConfigurationError
+
+BLOCK = 128 * 1024           # bytes that are read and added at once: they stay in the cache
 TOKEN = 16
 
 PR_SET_PTRACER, ANYONE = 0x59616d61, ctypes.c_ulong(-1)
@@ -103,7 +105,7 @@ class Offer:
 
     def __init__(self, read, taken, address, dtype, shape):
         self._read = read
-        self._taken = taken
+        self.taken = taken
         self._address = address
         self._dtype = dtype
         self._shape = shape
@@ -111,6 +113,14 @@ class Offer:
     def fits(self, out):
         """Whether it has the shape and dtype of an array."""
         return self._dtype == out.dtype and self._shape == out.shape
+
+    def check_fits(self, out):
+        """Raise ConfigurationError unless it does: what lies beyond it is not to be read."""
+        if not self.fits(out):
+            raise ConfigurationError(
+                "Peers combine arrays that differ in shape or dtype.",
+                expected=f"{out.shape}, {out.dtype}, as here", got=f"{self._shape}, {self._dtype}",
+                remedy="use the same shape and dtype on every peer")
 
     def fetch(self):
         """Return a copy."""
@@ -120,14 +130,44 @@ class Offer:
 
     def fetch_into(self, out, op=None):
         """Copy into a contiguous array, or combine with what is there by `op`."""
-        out = out.reshape(-1)
         if op is None:
+            self.check_fits(out)
             self._read(self._address, out)
+            self.taken()
         else:
-            size = max(1, BLOCK // out.itemsize)
-            block = np.empty(min(size, out.size), self._dtype)
-            for first in range(0, out.size, size):
-                mine = out[first:first + size]
-                self._read(self._address + first * out.itemsize, block[:mine.size])
-                op(mine, block[:mine.size], out=mine)
-        self._taken()
+            combine(out, [self], out, op)
+
+    def read(self, first, out):
+        """Copy values from the flat one number `first` on."""
+        self._read(self._address + first * self._dtype.itemsize, out)
+
+
+def combine(own, others, out, op):
+    """Combine an array with those of others, all of one shape, each read once.
+
+    Parameters
+    ----------
+    own, out : ndarray, contiguous
+        May be the same one.
+    others : list of Offer or ndarray
+    op : ufunc
+    """
+    for other in others:
+        if isinstance(other, Offer):
+            other.check_fits(out)
+    own, out = own.reshape(-1), out.reshape(-1)
+    size = max(1, BLOCK // out.itemsize)
+    read = np.empty(min(size, out.size), out.dtype)
+    for first in range(0, out.size, size):
+        block, before = out[first:first + size], own[first:first + size]
+        for other in others:
+            if isinstance(other, Offer):
+                theirs = read[:block.size]
+                other.read(first, theirs)
+            else:                            # it had come before it was wanted
+                theirs = other.reshape(-1)[first:first + size]
+            op(before, theirs, out=block)
+            before = block
+    for other in others:
+        if isinstance(other, Offer):
+            other.taken()

@@ -21,7 +21,7 @@ import cloudpickle
 import numpy as np
 
 from labkit import wire
-from labkit.cluster import rendezvous
+from labkit.cluster import memory, rendezvous
 from labkit.cluster.link import ABORT, BYE, Gone
 from labkit.cluster.memory import Offer
 from labkit.cluster.poll import Poll
@@ -210,6 +210,17 @@ class ClusterPeer(Peer):
         if self._record:
             self._note("recv", start, source, nbytes)
         return message
+
+    def _combine_into(self, sources, own, out, op):
+        if not all(self.links[source].reads and self.links[source].pid for source in sources) \
+                or not is_large(out):
+            return super()._combine_into(sources, own, out, op)
+        start = time.perf_counter()
+        found = [self._await(source) for source in sources]
+        memory.combine(own, [message for _, message, _ in found], out, op)
+        if self._record:
+            for source, _, nbytes in found:
+                self._note("recv", start, source, nbytes)
 
     def _await(self, source):
         arrived = self._arrived[CHANNEL[self._channel]]

@@ -51,7 +51,7 @@ def reduce_scatter(me, array, op):
         Rows `np.array_split(array, me.size)[me.rank]` of the combined array.
     """
     parts = np.array_split(np.ascontiguousarray(array), me.size)
-    mine = parts[me.rank].copy()
+    mine = np.empty_like(parts[me.rank])
     _collect(me, parts, mine, op)
     return mine
 
@@ -60,7 +60,6 @@ def pairwise(me, array, out, op):
     """All-reduce of a flat array: each peer adds up one part of all, and gives it to all."""
     parts, results = np.array_split(array, me.size), np.array_split(out, me.size)
     mine = results[me.rank]
-    mine[...] = parts[me.rank]
     _collect(me, parts, mine, op)
     for other in _others(me):
         me._post(other, mine)
@@ -70,11 +69,10 @@ def pairwise(me, array, out, op):
 
 
 def _collect(me, parts, mine, op):
-    """Send each peer its part, and combine what comes with mine."""
+    """Send each peer its part, and combine what comes with this peer's own, in `mine`."""
     for other in _others(me):
         me._post(other, parts[other])
-    for other in reversed(_others(me)):
-        me._recv_into(other, mine, op)
+    me._combine_into(_others(me)[::-1], parts[me.rank], mine, op)
     me._flush()
 
 

@@ -47,6 +47,9 @@ class Group:
     def _recv_into(self, source, out, op=None):
         return self._me._recv_into(self._ranks[source], out, op)
 
+    def _combine_into(self, sources, own, out, op):
+        self._me._combine_into([self._ranks[source] for source in sources], own, out, op)
+
     def _flush(self):
         self._me._flush()
 
