@@ -8,7 +8,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "labkit"
 
 FLOORS = [
-    {"errors", "records", "topology", "network", "wire", "sharding", "datasets",
+    {"errors", "records", "topology", "network", "wire", "sharding", "datasets", "detection",
      "assignment"},
     {"world", "collectives", "serial"},
     {"cluster", "simulate"},
