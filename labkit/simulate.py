@@ -16,11 +16,9 @@ send messages that arrive later than the last one taken from the heap.
 
 from __future__ import annotations
 
-import bisect
 import gc
 import heapq
 from collections import defaultdict, deque
-from typing import Any, NamedTuple
 
 import numpy as np
 from greenlet import getcurrent, greenlet
@@ -30,7 +28,6 @@ from labkit.errors import ConfigurationError
 from labkit.network import named_machine, named_network
 from labkit.records import Events, Run, WorldInfo
 from labkit.serial import (
-    AGAIN,
     checked,
     deadlock_error,
     local_parts,
@@ -41,6 +38,7 @@ from labkit.serial import (
     task_name,
 )
 from labkit.sharding import Shards
+from labkit.simulated_tasks import assign, map_record, stored_in, value_of
 from labkit.world import Peer, World, check_shards, take
 
 GARBAGE_OBJECTS = 500_000        # new ones before the garbage collector looks
@@ -163,73 +161,6 @@ class _SimulatedRun:
             peer._arrived[channel].append(found)
 
 
-class Stored(NamedTuple):
-    """A kept part, and the worker that holds it."""
-
-    value: Any
-    rank: int
-    nbytes: int
-
-
-class Attempt(NamedTuple):
-    """One attempt at task `number` of a map, on one worker."""
-
-    number: int
-    rank: int
-    start_s: float
-    end_s: float
-
-
-def second_attempts(attempts, free, backup, cost_s):
-    """Return the attempts that idle workers make at late tasks.
-
-    Parameters
-    ----------
-    attempts : list of Attempt
-        One for each task.
-    free : list of (float, int)
-        When each worker is idle, and its rank.
-    backup : callable
-        See `World.map`.
-    cost_s : callable
-        ``cost_s(number)`` in seconds, drawn anew.
-
-    Returns
-    -------
-    list of Attempt
-        A worker whose answer came second is busy to its own end.
-    """
-    second, idle = [], sorted(free)
-    ends = {a.number: a.end_s for a in attempts}
-    now = idle[0][0]
-    while running := [a for a in attempts if ends[a.number] > now]:
-        done = sorted(ends[a.number] - a.start_s for a in attempts if ends[a.number] <= now)
-        alone = [a for a in running if a.number not in {b.number for b in second}]
-        next_s = min(ends[a.number] for a in running)
-        late = min(alone, key=lambda a: a.start_s, default=None)
-        start_s = max(now, idle[0][0], late.start_s + backup(done, len(attempts))) if late else now
-        if late is None or start_s >= next_s:
-            now = next_s
-            continue
-        _, rank = idle.pop(0)
-        second.append(Attempt(late.number, rank, start_s, start_s + cost_s(late.number)))
-        ends[late.number] = min(late.end_s, second[-1].end_s)
-        bisect.insort(idle, (second[-1].end_s, rank))
-    return second
-
-
-def _stored(part):
-    """Return the kept parts in an item."""
-    parts = part if type(part) is tuple else (part,)
-    return [one for one in parts if isinstance(one, Stored)]
-
-
-def _value(part):
-    if type(part) is tuple:                        # of zipped shards, perhaps
-        return tuple(one.value if isinstance(one, Stored) else one for one in part)
-    return part.value if isinstance(part, Stored) else part
-
-
 class SimulatedWorld(World):
     """Peers on a virtual clock; made by `labkit.simulated`.
 
@@ -273,57 +204,21 @@ class SimulatedWorld(World):
         run.go(body)
         seconds = max(peer._clock for peer in run.peers)
         return Run(results, seconds, run.messages, run.nbytes,
-                   Events(run.events), world=self._info())
+                   Events(run.events), world=self.info())
 
     def map(self, task, items, work=None, record=True, keep=None, backup=None):
         parts = list(items.parts if isinstance(items, Shards) else items)
-        pinned = isinstance(items, Shards) and not any(map(_stored, parts))
+        pinned = isinstance(items, Shards) and not any(map(stored_in, parts))
         run_one = checked(task, keep)
-        free = [(0.0, rank) for rank in range(self.workers)]
-        results, attempts = [], []
+        results = [run_task(run_one, value_of(part), number) for number, part in enumerate(parts)]
 
         def cost_s(number):
-            return self.machine.work_s(**(work(_value(parts[number])) if work else {}))
+            return self.machine.work_s(**(work(value_of(parts[number])) if work else {}))
 
-        for number, part in enumerate(parts):
-            assigned = (number + 1) * self.task_overhead_s
-            free_s, rank = free[number % self.workers] if pinned else heapq.heappop(free)
-            moved = sum(p.nbytes for p in _stored(part) if p.rank != rank)
-            sent = 0 if pinned or _stored(part) else wire.size_of(part)
-            start = max(free_s, assigned + self.network.message_s(sent))
-            start += self.network.message_s(moved) if moved else 0.0
-            end = start + cost_s(number)
-            results.append(run_task(run_one, _value(part), number))
-            attempts.append(Attempt(number, rank, start, end))
-            if pinned:
-                free[rank] = (end, rank)
-            else:
-                heapq.heappush(free, (end, rank))
-        second = second_attempts(attempts, free, backup, cost_s) if backup else []
-        return self._map_record(results, attempts, second, task_name(task), record, keep)
+        schedule = assign(self, parts, pinned, cost_s, backup)
+        return map_record(self, results, schedule, task_name(task), record, keep)
 
-    def _map_record(self, results, first, second, name, record, keep):
-        best = {attempt.number: attempt for attempt in first}
-        for attempt in second:
-            best[attempt.number] = min(best[attempt.number], attempt, key=lambda a: a.end_s)
-        sizes = [wire.size_of(result) for result in results]
-        if keep is not None:
-            results = [Shards([Stored(part, best[number].rank, wire.size_of(part))
-                               for part in result], "kept", lambda stored: stored.value)
-                       for number, result in enumerate(results)]
-        events = [("task", a.rank, a.start_s, min(a.end_s, best[a.number].end_s), -1,
-                   sizes[a.number], -1, f"{name} {a.number}{again}")
-                  for attempts, again in ((first, ""), (second, AGAIN)) for a in attempts]
-        returned = sorted((best[number].end_s + self.network.latency_s,
-                           size if keep is None else 0) for number, size in enumerate(sizes))
-        port_free = 0.0                  # the client's port in, one result at a time
-        for at_port_s, nbytes in returned:
-            port_free = max(port_free, at_port_s) + nbytes / self.network.bandwidth_Bps
-        return Run(results, port_free, 0 if keep is not None else len(results),
-                   sum(nbytes for _, nbytes in returned), Events(events if record else ()),
-                   world=self._info())
-
-    def _info(self):
+    def info(self):
         return WorldInfo("simulated", self.workers, self.network)
 
     def _place(self, blocks, by):

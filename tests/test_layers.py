@@ -9,9 +9,9 @@ PACKAGE = Path(__file__).parents[1] / "labkit"
 
 FLOORS = [
     {"errors", "records", "topology", "network", "wire", "sharding", "datasets", "detection",
-     "assignment"},
+     "assignment", "faults"},
     {"world", "collectives", "serial"},
-    {"cluster", "simulate"},
+    {"cluster", "simulate", "simulated_tasks"},
     {"models", "learning"},
     {"plots"},
     {"doctor", "lessons", "__init__", "__main__"},
