@@ -62,3 +62,14 @@ class DeadlineExceeded(LabkitError, TimeoutError):
 
 class ClusterError(LabkitError, RuntimeError):
     """The cluster cannot run this: too few free workers, no scheduler, a lost worker."""
+
+
+class PeerLost(ClusterError):
+    """A peer has died or cannot be reached any more; its number is in `rank`.
+
+    Raised by every attempt to talk to that peer, and once by whatever might have waited for it: a
+    collective, or `recv_any`. What it had sent before can be received first, unless it was to be
+    read from its memory.
+    """
+
+    rank = -1

@@ -140,6 +140,9 @@ class Run:
     world: WorldInfo = field(default=WorldInfo("serial", 1))
     """Which world made the run."""
 
+    lost: tuple[int, ...] = ()
+    """Peers that died during the run; their results are None."""
+
     resent: int = 0
     """Packets that peers sent again because a checksum was wrong; see `checksums=`."""
 

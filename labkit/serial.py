@@ -85,7 +85,7 @@ class _SerialRun:
 class SerialWorld(World):
     """Peers that take turns in this process; made by `labkit.serial`."""
 
-    def run(self, program, *shards, record=True):
+    def run(self, program, *shards, record=True, tolerate_loss=False):
         check_shards(shards, self.workers)
         run = _SerialRun(self.workers, record)
         peers = []

@@ -190,7 +190,7 @@ class SimulatedWorld(World):
                                      where="task_overhead_s=")
         self.task_overhead_s = task_overhead_s
 
-    def run(self, program, *shards, record=True):
+    def run(self, program, *shards, record=True, tolerate_loss=False):
         check_shards(shards, self.workers)
         run = _SimulatedRun(self.workers, self.network, self.machine, self.seed, record)
         results = [None] * self.workers

@@ -228,7 +228,7 @@ class World(abc.ABC):
         self.workers = check_workers(workers)
 
     @abc.abstractmethod
-    def run(self, program, *shards, record=True):
+    def run(self, program, *shards, record=True, tolerate_loss=False):
         """Run `program(me, part, ...)` on every peer at once.
 
         Parameters
@@ -240,6 +240,9 @@ class World(abc.ABC):
             peer; parts of `Shards` are shared and read-only.
         record : bool
             Whether to record events.
+        tolerate_loss : bool
+            Whether the run stands if peers die and all others return: the program has caught
+            `PeerLost`, or not needed them. Their results are None.
 
         Returns
         -------

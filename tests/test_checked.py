@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from test_link import Receiver
 
 from labkit.cluster.checked import HEADER, CheckedLink, sum_of
-from labkit.cluster.link import BYE, Gone
+from labkit.cluster.link import BYE
+from labkit.errors import PeerLost
 
 checked = import_module("labkit.cluster.checked")
 
@@ -141,10 +142,10 @@ def test_a_corrupt_header_ends_the_link():
     near, far = socket.socketpair()
     link = CheckedLink(far, 3, Receiver())
     near.sendall(bytes(HEADER.size))
-    with pytest.raises(Gone) as caught:
+    with pytest.raises(PeerLost) as caught:
         link.read()
-    assert caught.value.args[0] == 3
-    assert "corrupt" in caught.value.args[1]
+    assert caught.value.rank == 3
+    assert "corrupt" in caught.value.got
     near.close()
     link.close()
 

@@ -24,6 +24,7 @@ from labkit.errors import (
     ConfigurationError,
     DeadlineExceeded,
     DeadlockError,
+    PeerLost,
     ProgramError,
 )
 
@@ -379,6 +380,19 @@ def test_with_checksums_a_flipped_bit_is_sent_again(by_hand):
         assert not np.array_equal(hurt.results[1], sum(xs))      # nobody has noticed
 
 
+def test_with_checksums_peers_may_end_at_different_times(cluster):
+    def program(me):
+        if me.rank == 0:
+            return 0                     # long before the others say goodbye
+        time.sleep(0.05 * me.rank)
+        return me.sendrecv(3 - me.rank, me.rank, 3 - me.rank)
+
+    address = cluster.client.scheduler.address
+    with labkit.cluster(address, transport="tcp", checksums=True, deadline_s=10) as world:
+        for _ in range(5):
+            assert world.run(program).results == [0, 2, 1]
+
+
 def test_checksums_beside_memory(by_hand):
     xs = [np.random.default_rng(rank).normal(size=400_000) for rank in range(2)]
     with labkit.cluster(by_hand, checksums=True) as world:
@@ -405,4 +419,92 @@ def test_a_peer_that_dies_in_the_middle_of_a_collective_is_named(cluster, size):
     with pytest.raises(ClusterError, match="A worker died") as caught:
         cluster.run(program)
     assert caught.value.got == f"peer 1 at {victim}"
+    check_works(cluster)
+
+
+# ---- a run that goes on without a peer
+
+
+def die(me):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def hand_out(me, n_tasks, how_large):
+    """A master who gives the tasks of lost workers to others; a worker dies with its second."""
+    if me.rank:
+        while (task := me.recv(0)) is not None:
+            if me.rank == 2 and task[0] >= 3:
+                die(me)
+            me.send(0, (task[0], task[1].sum()))
+        return me.rank
+    waiting, given, found = list(range(n_tasks)), {}, {}
+    idle, lost = set(range(1, me.size)), []
+    while len(found) < n_tasks:
+        while waiting and idle:
+            worker, number = idle.pop(), waiting.pop(0)
+            try:
+                me.send(worker, (number, np.full(how_large, float(number))))
+                given[worker] = number
+            except PeerLost:
+                waiting.append(number)
+        try:
+            worker, (number, value) = me.recv_any()
+        except PeerLost as error:
+            lost.append(error.rank)
+            idle.discard(error.rank)
+            waiting += [given.pop(error.rank)] if error.rank in given else []
+            continue
+        found[number] = value
+        del given[worker]
+        idle.add(worker)
+    for worker in set(range(1, me.size)) - set(lost):
+        me.send(worker, None)
+    return [found[number] for number in range(n_tasks)], lost
+
+
+@pytest.mark.parametrize("options", [{}, {"transport": "tcp"},
+                                     {"transport": "tcp", "checksums": True}])
+@pytest.mark.parametrize("how_large", [3, 100_000])
+def test_a_program_can_go_on_without_a_peer(cluster, options, how_large):
+    with labkit.cluster(cluster.client.scheduler.address, workers=3, **options) as world:
+        run = world.run(hand_out, [20] * 3, [how_large] * 3, tolerate_loss=True)
+        assert run.results[0] == ([how_large * float(number) for number in range(20)], [2])
+        assert run.results[1:] == [1, None]
+        assert run.lost == (2,)
+        check_works(world)
+
+
+def test_who_is_gone_is_named_each_time_and_others_still_answer(cluster):
+    def program(me):
+        if me.rank == 2:
+            me.send(0, "last words")
+            me.barrier()
+            die(me)
+        me.barrier()
+        caught = []
+        for _ in range(2):
+            try:
+                me.recv(3 - me.rank) if me.rank == 1 else me.recv_any()
+            except PeerLost as error:
+                caught.append(error.rank)
+            else:
+                caught.append("message")
+        with pytest.raises(PeerLost, match="Peer 2 is gone"):
+            me.send(2, 1)
+        if me.rank == 1:                     # or 0 might take this for what it waits for above
+            other = me.recv(0)
+        me.send(1 - me.rank, np.full(100_000, me.rank))
+        return caught, (me.recv(1) if me.rank == 0 else other)[0]
+
+    run = cluster.run(program, tolerate_loss=True)
+    assert run.lost == (2,)
+    caught, other = run.results[0]
+    assert sorted(map(str, caught)) == ["2", "message"] and other == 1
+    assert run.results[1] == ([2, 2], 0)
+    check_works(cluster)
+
+
+def test_a_loss_that_nobody_tolerates_is_an_error(cluster):
+    with pytest.raises(ClusterError, match="died during the run"):
+        cluster.run(lambda me: die(me) if me.rank == 1 else me.rank)
     check_works(cluster)

@@ -11,8 +11,9 @@ import pytest
 from labkit import wire
 from labkit.cluster import memory
 from labkit.cluster.checked import CheckedLink
-from labkit.cluster.link import ABORT, BYE, READS, Gone, Link
+from labkit.cluster.link import ABORT, BYE, READS, Link
 from labkit.cluster.sinks import BLOCK, Combine, Into, New
+from labkit.errors import PeerLost
 
 LINUX = pytest.mark.skipif(not memory.readable(*memory.card()),
                            reason="this system does not let processes read each other")
@@ -30,6 +31,11 @@ class Receiver:
 
     def sink(self, source, channel, encoding, meta, nbytes):
         return self.wanted or New(encoding, meta)
+
+    def lost(self, source, reason):
+        error = PeerLost("gone", got=reason)
+        error.rank = source
+        return error
 
     def offered(self, source, channel, offer, nbytes, posted):
         self.deliver(source, channel, offer, nbytes)
@@ -162,15 +168,15 @@ def test_goodbye_and_abort(pair):
 
 def test_the_end_without_a_goodbye_names_the_peer(pair):
     pair.left.close()
-    with pytest.raises(Gone) as caught:
+    with pytest.raises(PeerLost) as caught:
         pair.right.read()
-    assert caught.value.args == (0,)
+    assert caught.value.rank == 0
 
 
 def test_the_end_in_the_middle_of_a_message_names_the_peer(pair):
     pair.left.send(np.arange(1_000_000.0), 0)
     pair.left.close()
-    with pytest.raises(Gone):
+    with pytest.raises(PeerLost):
         for _ in range(1000):
             pair.right.read()
 
@@ -206,7 +212,7 @@ def test_the_owner_of_an_offered_array_may_be_gone(pair):
     pair.right.pid = process.pid
     pair.left.offer(np.ones(1000), 0, True)
     (offer,) = pair.receive()
-    with pytest.raises(Gone):
+    with pytest.raises(PeerLost):
         offer.fetch()
 
 

@@ -27,7 +27,7 @@ from itertools import chain
 
 import numpy as np
 
-from labkit.cluster.link import BYE, Gone, Link
+from labkit.cluster.link import BYE, Link
 
 HEADER = struct.Struct("<QQIQI")         # number, next awaited, size, sum, CRC of these four
 CHECKED = struct.Struct("<QQIQ")
@@ -66,6 +66,7 @@ class CheckedLink(Link):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self.resent = self.refused = 0
+        self._has_parted = False         # this end has said goodbye
         self._next = 0                   # number of the next packet to send ...
         self._unconfirmed = deque()      # ... those that may have to be sent again ...
         self._in_flight = 0              # ... their bytes ...
@@ -95,7 +96,8 @@ class CheckedLink(Link):
 
     @property
     def done(self):
-        return self.finished and (self.ended or not (self.backlog or self._unconfirmed))
+        all_is_confirmed = self._has_parted and not (self.backlog or self._unconfirmed)
+        return self.lost or self.finished and (self.ended or all_is_confirmed)
 
     def _send(self, buffers):
         """Make packets of as much as the window allows; return the bytes that were taken."""
@@ -145,20 +147,19 @@ class CheckedLink(Link):
             except BlockingIOError:
                 return
             except OSError as error:
-                if not self._is_over():
-                    raise Gone(self.rank) from error
-                waiting.clear()          # a confirmation that nobody waits for any more
-                return
+                waiting.clear()
+                if not self.is_over():
+                    raise self.gone() from error
+                return                   # nobody waits for this confirmation any more
             while waiting and sent >= len(waiting[0]):
                 sent -= len(waiting.popleft())
             if sent:
                 waiting[0] = memoryview(waiting[0])[sent:]
                 return
 
-    def _is_over(self):
-        """Whether the other end may close: it does so once it has all, and all is confirmed."""
-        self.ended = self.finished and not self.backlog
-        return self.ended
+    def signal(self, kind):
+        super().signal(kind)
+        self._has_parted |= kind == BYE
 
     def flush(self):
         self._push()
@@ -200,12 +201,11 @@ class CheckedLink(Link):
 
     # ---- reading
 
-    def read(self):
-        try:
-            super().read()
-        except Gone:
-            if not self._is_over():
-                raise
+    def gone(self, reason=None):
+        self._to_write.clear()
+        self._unconfirmed.clear()
+        self._borrowed = self._in_flight = 0
+        return super().gone(reason)
 
     def pending(self):
         least = HEADER.size if self._packet is None else 1
@@ -240,14 +240,14 @@ class CheckedLink(Link):
             self._raw_end += count
         number, awaited, size, checksum, check = HEADER.unpack_from(raw, self._raw_at)
         if zlib.crc32(raw[self._raw_at:self._raw_at + CHECKED.size]) != check:
-            raise Gone(self.rank, "a packet's header is corrupt: where the next begins is unknown")
+            raise self.gone("a packet's header is corrupt: where the next one begins is unknown")
         self._raw_at += HEADER.size
         self._on_confirmed(awaited)
         if size & AGAIN:
             self._send_again()
         self._asks, size = size & ASKS, size & ~(AGAIN | ASKS)
         if size > PACKET:
-            raise Gone(self.rank, f"it sends packets of {size:,} bytes")
+            raise self.gone(f"it sends packets of {size:,} bytes")
         self._packet, self._got, self._payload = (number, size, checksum), 0, None
         return True
 
@@ -289,7 +289,7 @@ class CheckedLink(Link):
         # The same call brings the next packet's header, and what follows it if that is short.
         count = self.sock.recvmsg_into([out, self._raw], 0, self.reading)[0]
         if count == 0:
-            raise Gone(self.rank)
+            raise self.gone()
         self._raw_at, self._raw_end = 0, max(0, count - len(out))
         return min(count, len(out))
 

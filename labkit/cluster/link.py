@@ -41,13 +41,6 @@ def _head(dtype, shape, channel):
     return HEADER.pack(DATA, wire.ARRAY, channel, len(meta), nbytes) + meta
 
 
-class Gone(ConnectionError):
-    """The other end closed its connection before its program had ended.
-
-    The first argument is its rank; a second one says what else happened.
-    """
-
-
 class Link:
     """A non-blocking connection to peer `rank`.
 
@@ -57,7 +50,8 @@ class Link:
     rank : int
     receiver : object
         ``receiver.deliver(rank, channel, message, nbytes)`` takes each message that is whole;
-        ``receiver.sink(rank, channel, encoding, meta, nbytes)`` says where a long one goes.
+        ``receiver.sink(rank, channel, encoding, meta, nbytes)`` says where a long one goes;
+        ``receiver.lost(rank, reason)`` returns what is raised when the other end is gone.
     pid : int
         The peer's process, if this one may read its memory.
     """
@@ -73,6 +67,7 @@ class Link:
         self.finished = False        # it has said that it sends no more
         self.aborted = False         # it has said that its program failed
         self.ended = False           # and the stream is at its end
+        self.lost = False            # the stream is at its end, and it has said nothing
         self.backlog = []            # what the socket did not take yet
         self._receiver = receiver
         self._fd = sock.fileno()
@@ -99,7 +94,7 @@ class Link:
     @property
     def done(self):
         """Whether nothing more has to be read or written."""
-        return self.finished and not self.backlog
+        return self.lost or self.finished and not self.backlog
 
     @property
     def kind(self):
@@ -113,6 +108,16 @@ class Link:
 
     def close(self):
         self.sock.close()
+
+    def is_over(self):
+        """Whether the other end may close: it has finished, and wants nothing of this one."""
+        self.ended = self.finished and not self.backlog
+        return self.ended
+
+    def gone(self, reason=None):
+        """Note that the other end is gone, and return the exception that says so."""
+        self.lost, self.backlog, self.offered = True, [], 0
+        return self._receiver.lost(self.rank, reason)
 
     # ---- writing
 
@@ -152,10 +157,8 @@ class Link:
             sent = self._send(buffers)
         except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
             sent = 0
-        except Gone:
-            raise
         except OSError as error:
-            raise Gone(self.rank) from error
+            raise self.gone() from error
         for done, buffer in enumerate(buffers):
             size = len(buffer)
             if sent < size:
@@ -178,7 +181,7 @@ class Link:
     def read(self):
         """Read what has arrived and deliver every message that is whole.
 
-        Raises `Gone` at the end of the stream unless the peer has said that it has finished.
+        Raises what `gone` returns at the end of the stream, unless the peer has finished.
         """
         target = self._target
         try:
@@ -188,14 +191,13 @@ class Link:
                 count = self._recv_into(self._buffer[self._have:] if self._have else self._buffer)
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return
-        except Gone:
-            raise
         except OSError as error:
-            raise Gone(self.rank) from error
+            if not self.is_over():
+                raise self.gone() from error
+            return
         if count == 0:
-            self.ended = True
-            if not self.finished:
-                raise Gone(self.rank)
+            if not self.is_over():
+                raise self.gone()
         elif target is not None:
             self._filled(count)
         else:
@@ -257,7 +259,7 @@ class Link:
         try:
             memory.read(self.pid, address, out)
         except OSError as error:
-            raise Gone(self.rank) from error
+            raise self.gone() from error
 
     def _taken(self):
         self.signal(TAKEN)

@@ -22,11 +22,11 @@ import numpy as np
 
 from labkit import wire
 from labkit.cluster import memory, rendezvous
-from labkit.cluster.link import ABORT, BYE, Gone
+from labkit.cluster.link import ABORT, BYE
 from labkit.cluster.memory import Offer
 from labkit.cluster.poll import Poll
 from labkit.cluster.sinks import Combine, Into, New
-from labkit.errors import ClusterError, DeadlockError, ProgramError
+from labkit.errors import ClusterError, DeadlockError, PeerLost, ProgramError
 from labkit.serial import program_error
 from labkit.world import CHANNELS, Peer, combined, take
 
@@ -55,6 +55,8 @@ class Outcome:
     vanished), "aborted" (another peer failed first), "" (no error)."""
     waits: str = ""
     """Whom it waited for when it stopped, in words."""
+    lost: bool = False
+    """Whether it died, so that somebody else had to say so."""
     links: Counter = field(default_factory=Counter)
     """How many links it had of each kind: "memory", "unix", "tcp", "tls"."""
     start_s: float = 0.0
@@ -90,9 +92,23 @@ class ClusterPeer(Peer):
         self._arrived = defaultdict(deque)      # channel -> (source, message, nbytes)
         self._interrupted = False
         self._some_have_ended = False
+        self._noticed = {}               # rank -> its loss, which no receive has raised yet
 
     def clock(self):
         return time.perf_counter() + self._shift
+
+    def lost(self, rank, reason):
+        """Forget a peer that is gone; return what to raise."""
+        self._poll.forget(self.links[rank])
+        self._some_have_ended = True
+        self._noticed.pop(rank, None)
+        for arrived in self._arrived.values():               # what it lent is gone with it
+            kept = [entry for entry in arrived if entry[0] != rank or type(entry[1]) is not Offer]
+            arrived.clear()
+            arrived.extend(kept)
+        error = PeerLost(f"Peer {rank} is gone.", got=reason, where=self.place(self._channel))
+        error.rank = rank
+        return error
 
     def connect(self, hub, addresses, secret):
         self.links = rendezvous.connect_all(hub, self.rank, addresses, secret, self,
@@ -108,6 +124,8 @@ class ClusterPeer(Peer):
     def _send(self, to, message):
         start = time.perf_counter() if self._record else 0.0
         link = self.links[to]
+        if link.lost:
+            raise link.gone()
         if link.reads and is_large(message):
             nbytes = self._offer(link, message, posted=False)
             self._wait_for_readers()
@@ -115,32 +133,31 @@ class ClusterPeer(Peer):
             nbytes = link.send(message, CHANNEL[self._channel])
         if link.busy:
             self._push(link)
+        if link.lost:
+            raise link.gone()
         self.messages += 1
         self.nbytes += nbytes
         if self._record:
             self._note("send", start, to, nbytes)
 
     def _send_all(self, ranks, message):
-        if not is_large(message):
-            return super()._send_all(ranks, message)
+        lost = []
         for to in ranks:                     # to all first: they read it at the same time
-            start = time.perf_counter()
-            link = self.links[to]
-            if link.reads:
-                nbytes = self._offer(link, message, posted=False)
-            else:
-                nbytes = link.send(message, CHANNEL[self._channel])
-            self.messages += 1
-            self.nbytes += nbytes
-            if self._record:
-                self._note("send", start, to, nbytes)
+            try:
+                self._post(to, message, later=False)
+            except PeerLost as error:
+                lost.append(error)
         self._flush()
+        if lost:
+            raise lost[0]
 
-    def _post(self, to, message):
+    def _post(self, to, message, later=True):
         start = time.perf_counter()
         link = self.links[to]
+        if link.lost:
+            raise link.gone()
         if link.reads and is_large(message):
-            nbytes = self._offer(link, message, posted=True)
+            nbytes = self._offer(link, message, posted=later)
         else:                                # what the socket does not take now goes later
             nbytes = link.send(message, CHANNEL[self._channel])
         self.messages += 1
@@ -162,18 +179,21 @@ class ClusterPeer(Peer):
         self._hasten = True
         self._read_offers()
         for link in self.links.values():
-            while link.offered or link.busy:
-                self._awaits = self._channel, f"peer {link.rank} to take a message"
-                self._progress()
+            self._push(link)
         self._hasten = False
-        self._awaits = None
         self._lent.clear()
 
     def _push(self, link):
-        """Write the rest of a message, reading from everyone while the link is full."""
-        self._awaits = self._channel, f"peer {link.rank} to take a message"
-        while link.busy:
-            self._progress()
+        """Wait until a peer has taken all, reading from everyone meanwhile.
+
+        That another one is lost does not end it: what was begun to be sent is sent.
+        """
+        while link.offered or link.busy:
+            self._awaits = self._channel, f"peer {link.rank} to take a message"
+            try:
+                self._progress()
+            except PeerLost as error:
+                self._noticed[error.rank] = error
         self._awaits = None
 
     def _note(self, kind, start, other, nbytes):
@@ -224,16 +244,23 @@ class ClusterPeer(Peer):
 
     def _await(self, source):
         arrived = self._arrived[CHANNEL[self._channel]]
-        found = take(arrived, source)
+        found = None if self._noticed and self._concerned(source) else take(arrived, source)
         if found is None:
             self._awaits = self._channel, source
             while found is None:
                 if self._some_have_ended:
                     self._check_senders(source)
-                self._progress()
+                try:
+                    self._progress()
+                except PeerLost as error:
+                    self._noticed[error.rank] = error
                 found = take(arrived, source)
             self._awaits = None
         return found
+
+    def _concerned(self, source):
+        """Whether a loss ends the wait for this source: any one does in a collective."""
+        return source is None or source in self._noticed or self._channel
 
     def deliver(self, source, channel, message, nbytes):
         if self._wanted:                 # what is wanted is the next message, which this is
@@ -262,10 +289,14 @@ class ClusterPeer(Peer):
 
     def _read_offers(self):
         """Fetch all arrays that others lend: they may wait for this peer, which waits as well."""
-        for arrived in self._arrived.values():
+        for arrived in list(self._arrived.values()):
             for position, (source, message, nbytes) in enumerate(arrived):
                 if type(message) is Offer:
-                    arrived[position] = source, message.fetch(), nbytes
+                    try:
+                        arrived[position] = source, message.fetch(), nbytes
+                    except PeerLost as error:
+                        self._noticed[error.rank] = error
+                        return self._read_offers()           # there are fewer now
 
     def _mark_step(self):
         if self._record:
@@ -290,9 +321,14 @@ class ClusterPeer(Peer):
             raise Aborted(self.rank)
 
     def _check_senders(self, source):
-        """Raise at once when everyone who could send has finished."""
+        """Raise at once when everyone who could send has finished, or somebody is lost."""
+        if self._noticed and self._concerned(source):
+            rank = source if source in self._noticed else next(iter(self._noticed))
+            raise self._noticed.pop(rank)
         senders = self.links.values() if source is None else [self.links[source]]
-        if all(link.finished for link in senders):
+        if all(link.lost for link in senders):
+            raise next(iter(senders)).gone()
+        if all(link.finished or link.lost for link in senders):
             raise DeadlockError(f"Peer {self.rank} waits for a message that nobody will send.",
                                 got=f"{self.waiting()}, who has ended")
 
@@ -301,16 +337,18 @@ class ClusterPeer(Peer):
     def abort(self):
         """Tell every peer that this one has failed, as far as they listen."""
         for link in self.links.values():
-            with contextlib.suppress(Gone):
+            with contextlib.suppress(PeerLost):
                 link.signal(ABORT)
 
     def leave(self):
         """Say goodbye and read on until everyone has: nobody's last message is cut off."""
         for link in self.links.values():
-            link.signal(BYE)
+            with contextlib.suppress(PeerLost):
+                link.signal(BYE)
         while not all(link.done for link in self.links.values()):
             self._awaits = "", "the others to end"
-            self._progress()
+            with contextlib.suppress(PeerLost):      # who is gone has no more to say
+                self._progress()
 
     def close(self):
         for link in self.links.values():
@@ -404,10 +442,6 @@ def _explain(error, me):
         return "waiting", error
     if isinstance(error, Aborted):
         return "aborted", ClusterError("Stopped because another peer failed.", where=me.place())
-    if isinstance(error, Gone):
-        rank, *reason = error.args
-        return "gone", ClusterError(f"Peer {rank} is gone.", got=reason[0] if reason else None,
-                                    where=me.place())
     if isinstance(error, ClusterError):
         return "gone", error
     named = program_error(error, me)

@@ -30,8 +30,10 @@ class Poll:
             self._only = self._all
 
     def forget(self, link):
-        """Stop reading a link whose peer has finished: its end of stream is no news."""
+        """Stop reading a link whose peer has finished or is gone: that it ends is no news."""
         self._only = []
+        self._held = [other for other in self._held if other is not link]
+        self._checked = [other for other in self._checked if other is not link]
         if self._links.pop(link.fileno(), None) and self._poll:
             self._poll.unregister(link.fileno())
 

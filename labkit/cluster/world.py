@@ -24,7 +24,7 @@ from distributed.client import _current_client
 
 from labkit import sharding
 from labkit.cluster import rendezvous, start
-from labkit.cluster.peer import Options, Packed, Placed, cause_of, run_peer
+from labkit.cluster.peer import Options, Outcome, Packed, Placed, cause_of, run_peer
 from labkit.cluster.tasks import Tasks
 from labkit.errors import (
     ClusterError,
@@ -129,7 +129,7 @@ class ClusterWorld(World):
 
     # ---- run
 
-    def run(self, program, *shards, record=True):
+    def run(self, program, *shards, record=True, tolerate_loss=False):
         check_shards(shards, self.workers)
         code = _pickled(program)
         name = f"{task_name(program)}-{secrets.token_hex(4)}"
@@ -145,10 +145,10 @@ class ClusterWorld(World):
                     key=(name, rank), workers=[worker], allow_other_workers=False, pure=False,
                     retries=0)
                 for rank, worker in enumerate(self._workers)]
-            outcomes = self._outcomes(futures)
+            outcomes = self._outcomes(futures, tolerate_loss)
         return self._record(outcomes)
 
-    def _outcomes(self, futures):
+    def _outcomes(self, futures, tolerate_loss):
         """Wait for all peers; return their outcomes, or raise what went wrong."""
         deadline = time.monotonic() + self.deadline_s + GRACE_S
         try:
@@ -161,7 +161,11 @@ class ClusterWorld(World):
                 if lost:
                     deadline = min(deadline, time.monotonic() + GRACE_S)
                     alive = [f for r, f in enumerate(futures) if r not in lost]
-                    if all(f.done() for f in alive) or time.monotonic() > deadline:
+                    done = all(f.done() for f in alive)
+                    if done and alive and tolerate_loss:
+                        outcomes = self._without(lost, futures)
+                        break
+                    if done or time.monotonic() > deadline:
                         raise self._lost_error(lost)
                 if time.monotonic() > deadline:
                     late = [rank for rank, future in enumerate(futures) if not future.done()]
@@ -175,8 +179,15 @@ class ClusterWorld(World):
             _raise_first(failed, self.deadline_s)
         return outcomes
 
+    def _without(self, lost, futures):
+        """Return the outcomes of a run that went on without some of its peers."""
+        self.client.cancel([futures[rank] for rank in lost], force=True)
+        alive = iter(self.client.gather([f for r, f in enumerate(futures) if r not in lost]))
+        return [Outcome(rank, lost=True) if rank in lost else next(alive)
+                for rank in range(len(futures))]
+
     def _record(self, outcomes):
-        zero = min(outcome.start_s for outcome in outcomes)
+        zero = min(outcome.start_s for outcome in outcomes if not outcome.lost)
         events = [(kind, rank, start_s - zero, end_s - zero, *rest)
                   for outcome in outcomes
                   for kind, rank, start_s, end_s, *rest in outcome.events]
@@ -186,6 +197,7 @@ class ClusterWorld(World):
             messages=sum(outcome.messages for outcome in outcomes),
             nbytes=sum(outcome.nbytes for outcome in outcomes),
             resent=sum(outcome.resent for outcome in outcomes),
+            lost=tuple(outcome.rank for outcome in outcomes if outcome.lost),
             events=Events(events),
             world=self._info(sum((outcome.links for outcome in outcomes), Counter())))
 
