@@ -109,6 +109,15 @@ class Peer(abc.ABC):
                                      remedy="receive without out=, and assign")
         return self._recv_into(source, out)
 
+    def accumulate(self, sources, out, op=np.add):
+        """Receive an array from each source, and combine it with what is in `out`.
+
+        ``op(out, array, out=out)`` does so, source after source or block after block: it has to
+        work value by value.
+        """
+        self._combine_into([self._check_rank(source, "receive from") for source in sources],
+                           out, out, op)
+
     def recv_any(self):
         """Wait for the next message from any peer; return `(source, message)`."""
         return self._recv(None)

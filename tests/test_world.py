@@ -108,6 +108,30 @@ def test_a_message_can_be_received_into_an_array(world, size, late):
         np.testing.assert_array_equal(out, [np.arange(float(size)), np.full(size, -1.0)])
 
 
+@pytest.mark.parametrize("size", [3, 300_000])
+def test_arrays_of_several_are_accumulated_in_order(world, size):
+    def subtract_half(w, x, out):
+        x *= 0.5                             # a copy, of which nobody else knows
+        np.subtract(w, x, out=out)
+
+    def program(me):
+        mine = np.full(size, float(me.rank))
+        if me.rank:
+            for _ in range(2):
+                me.send(0, mine)
+                me.recv(0)
+            return mine
+        w = np.arange(float(size))
+        for op in (subtract_half, np.multiply):
+            me.accumulate([2, 1], w, op)
+            me.multicast([1, 2], None)
+        return w
+
+    results = world.run(program).results
+    np.testing.assert_array_equal(results[0], (np.arange(float(size)) - 1.5) * 2)
+    np.testing.assert_array_equal(results[2], np.full(size, 2.0))
+
+
 def test_an_array_that_is_not_contiguous_receives_nothing(world):
     def program(me):
         me.recv(1 - me.rank, out=np.zeros((4, 4))[:, 0]) if me.rank < 2 else None

@@ -236,7 +236,13 @@ class ClusterPeer(Peer):
                 or not is_large(out):
             return super()._combine_into(sources, own, out, op)
         start = time.perf_counter()
-        found = [self._await(source) for source in sources]
+        keys = [(source, CHANNEL[self._channel]) for source in sources]
+        self._wanted.update(dict.fromkeys(keys, (out, op)))      # to be left where they are
+        try:
+            found = [self._await(source) for source in sources]
+        finally:
+            for key in keys:
+                self._wanted.pop(key, None)
         memory.combine(own, [message for _, message, _ in found], out, op)
         if self._record:
             for source, _, nbytes in found:

@@ -31,8 +31,8 @@ class Graph:
 
     def __post_init__(self):
         for rank, others in enumerate(self.neighbours):
-            if set(others) - set(range(self.size)) or rank in others or \
-                    len(set(others)) < len(others):
+            known = all(0 <= other < self.size for other in others)
+            if not known or rank in others or len(set(others)) < len(others):
                 raise ConfigurationError(
                     "These neighbours make no graph.", where=f"neighbours of peer {rank}",
                     expected=f"other ranks from 0 to {self.size - 1}, each once", got=others)

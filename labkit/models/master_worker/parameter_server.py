@@ -134,7 +134,7 @@ def train(me, gradient, start, settings, work=None):
     ConfigurationError
         If there are too few peers, or a gradient does not fit the parameters.
     """
-    workers = list(range(settings.servers, me.size))
+    workers = range(settings.servers, me.size)
     if settings.backups >= len(workers):
         raise ConfigurationError(
             "There are too few peers for a parameter server.", got=f"{me.size} peers",

@@ -22,6 +22,7 @@ Re, Wright and Niu, "Hogwild", NIPS 2011.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from typing import NamedTuple
 
 import numpy as np
@@ -58,7 +59,7 @@ class Server:
     ----------
     rank : int
     part : ndarray, shape (n_part,)
-    workers : list of int
+    workers : sequence of int
         Ranks.
     settings : Settings
         See `labkit.models.master_worker.parameter_server`.
@@ -73,7 +74,9 @@ class Server:
         self.held = {}                               # worker that waits for its answer -> gradient
         self.version = 0                             # updates so far
         self._read = dict.fromkeys(workers, 0)       # the version that each computes with
-        self.done = dict.fromkeys(workers, 0)        # gradients that each has sent
+        self.done = dict.fromkeys(workers, 0)        # gradients that each has sent ...
+        self.slowest = 0                             # ... the fewest of these ...
+        self._level = Counter(self.done.values())    # ... and how many have sent as many
         self.applied, self.dropped, self.snapshots = [], [], []
 
     @property
@@ -85,8 +88,12 @@ class Server:
     def note(self, worker):
         """Count a gradient of this worker and return what is to be known about it."""
         step = self.done[worker]
-        ahead = step - min(self.done.values())
+        ahead = step - self.slowest
         self.done[worker] += 1
+        self._level[step] -= 1
+        self._level[step + 1] += 1
+        while not self._level[self.slowest]:
+            self.slowest += 1
         return Used(self.rank, worker, step, self.version - self._read[worker], ahead)
 
     def update(self, gradients, rate):
@@ -97,6 +104,10 @@ class Server:
             for gradient in gradients[1:]:
                 total += rate * gradient[block]
             self.part[block] -= total
+        self.end_update()
+
+    def end_update(self):
+        """Count an update, and keep the parameters if that is due."""
         self.version += 1
         if self.settings.keep_every and self.version % self.settings.keep_every == 0:
             self.snapshots.append(self.part.copy())
@@ -150,7 +161,7 @@ def bounded(server, worker, gradient):
 
 def _released(server):
     bound = server.settings.staleness if server.settings.mode == "stale" else math.inf
-    furthest = min(server.done.values()) + bound
+    furthest = server.slowest + bound
     ended = server.version >= server.last_version
     free = sorted(w for w in server.held if ended or server.done[w] <= furthest)
     for worker in free:
@@ -161,20 +172,29 @@ def _released(server):
 RULES = {"synchronous": synchronous, "stale": bounded, "asynchronous": bounded}
 
 
-def serve(me, server, settings):
-    """Answer workers until all have been told to stop.
+def in_step(me, server):
+    """The same as `synchronous` where nothing has to be held: all gradients go into the sum."""
+    workers, rate = sorted(server.active), server.settings.learning_rate / server.n_workers
 
-    Returns
-    -------
-    list of tuple or None
-        On peer 0 the report of every server, by rank; None on other servers.
-    """
-    rule = RULES[settings.mode]
-    reports = {}
-    others = settings.servers - 1 if me.rank == 0 else 0
-    while server.active or len(reports) < others:
+    def step(parameters, gradient, out):
+        gradient *= rate                     # this server's own copy
+        np.subtract(parameters, gradient, out=out)
+
+    while server.active:
+        me.accumulate(workers, server.part, step)
+        server.applied += map(server.note, workers)
+        server.end_update()
+        me.work(nbytes=3 * len(workers) * server.part.nbytes)
+        me.multicast(workers, server.answer(workers))
+        me.step(server.version)
+
+
+def as_they_come(me, server, settings):
+    """Apply a rule to each gradient; return the reports of other servers that came meanwhile."""
+    rule, reports = RULES[settings.mode], {}
+    while server.active:
         source, message = me.recv_any()
-        if source < settings.servers:        # another server, which has ended before this one
+        if source < settings.servers:        # which has ended before this one
             reports[source] = message
             continue
         gradient = decoded(settings.compression, message, len(server.part), server.part.dtype)
@@ -184,7 +204,24 @@ def serve(me, server, settings):
         me.multicast(workers, server.answer(workers))
         if server.version > before:
             me.step(server.version)
+    return reports
+
+
+def serve(me, server, settings):
+    """Answer workers until all have been told to stop.
+
+    Returns
+    -------
+    list of tuple or None
+        On peer 0 the report of every server, by rank; None on other servers.
+    """
+    reports = {}
+    if settings.mode == "synchronous" and not settings.backups and not settings.compression:
+        in_step(me, server)
+    else:
+        reports = as_they_come(me, server, settings)
     if me.rank:
         me.send(0, server.report())
         return None
-    return [server.report(), *(reports[rank] for rank in sorted(reports))]
+    return [server.report(), *(reports.get(rank) or me.recv(rank)
+                               for rank in range(1, settings.servers))]

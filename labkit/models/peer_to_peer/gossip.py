@@ -75,7 +75,8 @@ def tell(me, value, graph):
     makes a chain of those who wait: 63 latencies for the first round on a ring of 64.
     """
     check_graph(me, graph)
-    for other in graph.neighbours[me.rank]:
+    # The next higher rank first: if all began with the lowest, that one's port would be busy.
+    for other in sorted(graph.neighbours[me.rank], key=lambda rank: (rank - me.rank) % me.size):
         me.send(other, value)
 
 
