@@ -1,9 +1,9 @@
-"""Start of a cluster of 2 and 4 workers: the first in a process, and later ones.
+"""Start of a cluster of 2 and of 4 workers: the first in a process, and later ones.
 
 labkit, Dask's LocalCluster with its defaults, ProcessPoolExecutor, Ray, Spark. Each measurement
 is a new process that starts four clusters one after the other, until all workers have answered.
 
-    python benchmarks/start.py
+    python benchmarks/start.py [workers ...]
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ def in_new_process(kind, n):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def main():
-    for n in (2, 4):
+def main(workers):
+    for n in workers:
         found = bench.alternate({
             "labkit": partial(in_new_process, "labkit", n),
             "LocalCluster": partial(in_new_process, "dask", n),
@@ -76,7 +76,7 @@ def main():
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 3:
+    if sys.argv[1:] and sys.argv[1] in STARTS:
         print(json.dumps(times(partial(STARTS[sys.argv[1]], int(sys.argv[2])))))
     else:
-        main()
+        main([int(argument) for argument in sys.argv[1:]] or [2, 4])

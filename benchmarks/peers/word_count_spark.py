@@ -1,8 +1,13 @@
-"""Word count by Spark's DataFrame on two cores, warm, counts collected: a folder of .txt files."""
+"""Word count by Spark on two cores, warm, by DataFrame and by RDD, counts collected.
+
+A folder of .txt files, with the counts expected in expected.json.
+"""
 
 import json
 import sys
 import time
+from operator import add
+from pathlib import Path
 
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
@@ -14,14 +19,24 @@ session = (SparkSession.builder.master("local[2]").config("spark.ui.enabled", "f
 session.sparkContext.setLogLevel("ERROR")
 
 
-def count(paths):
+def dataframe(paths):
     lines = session.read.text(paths)
     words = lines.select(F.explode(F.split("value", r"\s+")).alias("word"))
     rows = words.where("word != ''").groupBy("word").count().collect()
     return {row["word"]: row["count"] for row in rows}
 
 
-count(f"{sys.argv[1]}/0.txt")
-start = time.perf_counter()
-counts = count(f"{sys.argv[1]}/*.txt")
-print(json.dumps({"dataframe": time.perf_counter() - start}), flush=True)
+def rdd(paths):
+    lines = session.sparkContext.textFile(paths)
+    pairs = lines.flatMap(str.split).map(lambda word: (word, 1)).reduceByKey(add)
+    return dict(pairs.collect())
+
+
+expected, seconds = json.loads(Path(sys.argv[1], "expected.json").read_text()), {}
+for count in (dataframe, rdd):
+    count(f"{sys.argv[1]}/0.txt")
+    start = time.perf_counter()
+    counts = count(f"{sys.argv[1]}/*.txt")
+    seconds[count.__name__] = time.perf_counter() - start
+    assert counts == expected, "these counts are wrong"
+print(json.dumps(seconds), flush=True)
