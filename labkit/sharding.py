@@ -127,7 +127,7 @@ class Shards(Sequence):
 
     Made by `world.shard`; passed to `world.run`, which gives each peer its part,
     or to `world.map`, which runs one task a part. ``shards[i]`` is part i itself,
-    brought here if it lives elsewhere.
+    brought here if it lives elsewhere; ``shards[i:j]`` are Shards of some parts.
 
     Parameters
     ----------
@@ -148,6 +148,8 @@ class Shards(Sequence):
         return len(self.parts)
 
     def __getitem__(self, index):
+        if isinstance(index, slice):
+            return Shards(self.parts[index], self.by, self._fetch)
         return self._fetch(self.parts[index])
 
     def __repr__(self):

@@ -9,7 +9,9 @@
     keys       to which reducer a key goes: by hash or by range
     skew       a sample of the keys: heavy ones, and quantiles
     spill      groups that outgrow the memory they may have go to disk
+    buckets    groups of rows that wait on disk until they are fetched
     text       files cut into ranges of whole lines
+    arrays     .npy files cut into ranges of rows
     words      counting the words of a text with arrays
     backup     when a late task gets a second attempt
     streaming  any executables as mapper and reducer
@@ -20,9 +22,10 @@ again. Source: Dean and Ghemawat, "MapReduce: simplified data processing on larg
 OSDI 2004.
 """
 
+from labkit.models.map_reduce.arrays import ArrayFiles
 from labkit.models.map_reduce.job import Job, Outcome
 from labkit.models.map_reduce.small import map_reduce
 from labkit.models.map_reduce.text import TextFiles
 from labkit.models.map_reduce.training import train
 
-__all__ = ["Job", "Outcome", "TextFiles", "map_reduce", "train"]
+__all__ = ["ArrayFiles", "Job", "Outcome", "TextFiles", "map_reduce", "train"]
