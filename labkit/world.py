@@ -68,8 +68,10 @@ class Peer(abc.ABC):
         """
         return combined(out, self._recv(source)[1], op)
 
-    def _combine_into(self, sources, own, out, op):
-        """Combine an array of one's own with one from each source."""
+    def _combine_into(self, sources, own, out, op, flush=False):
+        """Combine an array of one's own with one from each source; perhaps flush before."""
+        if flush:
+            self._flush()
         out[...] = own
         for source in sources:
             self._recv_into(source, out, op)
@@ -92,6 +94,18 @@ class Peer(abc.ABC):
         """Send a copy of `message` to each of several peers; they may receive it all at once."""
         self._send_all([self._check_rank(to, "send to") for to in ranks], message)
 
+    def post(self, ranks, message):
+        """Send `message` to several peers without waiting until they take it.
+
+        It must stay as it is until `flush` or `accumulate` returns, or the program ends.
+        """
+        for to in ranks:
+            self._post(self._check_rank(to, "send to"), message)
+
+    def flush(self):
+        """Wait until all that was posted has been taken."""
+        self._flush()
+
     def recv(self, source, out=None):
         """Wait for the next message from peer `source` and return it.
 
@@ -113,10 +127,10 @@ class Peer(abc.ABC):
         """Receive an array from each source, and combine it with what is in `out`.
 
         ``op(out, array, out=out)`` does so, source after source or block after block: it has to
-        work value by value.
+        work value by value. Nothing is written to `out` before what was posted has been taken.
         """
         self._combine_into([self._check_rank(source, "receive from") for source in sources],
-                           out, out, op)
+                           out, out, op, flush=True)
 
     def recv_any(self):
         """Wait for the next message from any peer; return `(source, message)`."""
@@ -124,8 +138,10 @@ class Peer(abc.ABC):
 
     def sendrecv(self, to, message, source):
         """Send to one peer and receive from another (or the same) at the same time."""
-        self.send(to, message)
-        return self.recv(source)
+        self._post(self._check_rank(to, "send to"), message)
+        received = self.recv(source)
+        self._flush()
+        return received
 
     def broadcast(self, message=None, root=0):
         """Return the root's `message` on every peer (others may pass nothing)."""

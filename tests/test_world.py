@@ -132,6 +132,38 @@ def test_arrays_of_several_are_accumulated_in_order(world, size):
     np.testing.assert_array_equal(results[2], np.full(size, 2.0))
 
 
+@pytest.mark.parametrize("size", [3, 300_000])
+def test_whoever_accumulates_holds_nobody_up(world, size):
+    """Peer 1 cannot go on before its array is taken, and peer 2 waits for peer 1."""
+    def program(me):
+        if me.rank == 0:
+            total = np.zeros(size)
+            me.accumulate([1, 2], total)
+            return total[-1]
+        if me.rank == 1:
+            me.send(0, np.ones(size))
+            return me.send(2, "go")
+        me.recv(1)
+        return me.send(0, np.full(size, 2.0))
+
+    assert world.run(program).results == [3.0, None, None]
+
+
+@pytest.mark.parametrize("size", [3, 300_000])
+def test_posts_that_cross_are_flushed(world, size):
+    def program(me):
+        others = [rank for rank in range(me.size) if rank != me.rank]
+        mine = np.full(size, float(me.rank))
+        me.post(others, mine)
+        me.flush()
+        mine[:] = -1
+        me.post(others, mine + 10)           # taken by its receivers after the program's end
+        first = sum(me.recv(other)[0] for other in others)
+        return first, sum(me.recv(other)[-1] for other in others)
+
+    assert world.run(program).results == [(3.0 - rank, 18.0) for rank in range(3)]
+
+
 def test_an_array_that_is_not_contiguous_receives_nothing(world):
     def program(me):
         me.recv(1 - me.rank, out=np.zeros((4, 4))[:, 0]) if me.rank < 2 else None

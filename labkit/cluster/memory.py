@@ -22,7 +22,7 @@ import numpy as np
 
 from labkit.errors import ConfigurationError
 
-BLOCK = 128 * 1024           # bytes that are read and added at once: they stay in the cache
+BLOCK = 256 * 1024           # bytes that are read and added at once: they stay in the cache
 TOKEN = 16
 
 PR_SET_PTRACER, ANYONE = 0x59616d61, ctypes.c_ulong(-1)

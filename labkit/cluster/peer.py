@@ -24,13 +24,14 @@ from labkit import wire
 from labkit.cluster import memory, rendezvous
 from labkit.cluster.link import ABORT, BYE
 from labkit.cluster.memory import Offer
-from labkit.cluster.poll import Poll
+from labkit.cluster.poll import TICK_S, Poll
 from labkit.cluster.sinks import Combine, Into, New
 from labkit.errors import ClusterError, DeadlockError, PeerLost, ProgramError
 from labkit.serial import program_error
 from labkit.world import CHANNELS, Peer, combined, take
 
 CHANNEL = {name: number for number, name in enumerate(CHANNELS)}
+GRACE_S = 1e-3           # that readers may take before this peer reads what others lend
 LARGE = 128 * 1024       # bytes from which reading a peer's memory beats two copies by the kernel
 
 
@@ -82,6 +83,7 @@ class ClusterPeer(Peer):
         self.messages = self.nbytes = 0
         self._lent = []                  # arrays that others may still read
         self._wanted = {}                # (source, channel) -> the array that waits, how to add
+        self._found = ()                 # what was taken while others are waited for
         self._hasten = False             # whether to read at once what others lend
         # perf_counter's zero is the machine's own: shift it to the wall clock, so that
         # peers on several hosts agree as well as their clocks do.
@@ -127,11 +129,12 @@ class ClusterPeer(Peer):
         if link.lost:
             raise link.gone()
         if link.reads and is_large(message):
-            nbytes = self._offer(link, message, posted=False)
-            self._wait_for_readers()
+            array = np.ascontiguousarray(message)
+            nbytes = array.nbytes
+            link.offer(array, CHANNEL[self._channel], posted=False)
         else:
             nbytes = link.send(message, CHANNEL[self._channel])
-        if link.busy:
+        while link.offered or link.busy:
             self._push(link)
         if link.lost:
             raise link.gone()
@@ -157,7 +160,10 @@ class ClusterPeer(Peer):
         if link.lost:
             raise link.gone()
         if link.reads and is_large(message):
-            nbytes = self._offer(link, message, posted=later)
+            array = np.ascontiguousarray(message)
+            nbytes = array.nbytes
+            self._lent.append(array)         # until it was read
+            link.offer(array, CHANNEL[self._channel], posted=later)
         else:                                # what the socket does not take now goes later
             nbytes = link.send(message, CHANNEL[self._channel])
         self.messages += 1
@@ -165,35 +171,30 @@ class ClusterPeer(Peer):
         if self._record:
             self._note("send", start, to, nbytes)
 
-    def _offer(self, link, message, posted):
-        array = np.ascontiguousarray(message)
-        self._lent.append(array)             # until it was read
-        link.offer(array, CHANNEL[self._channel], posted)
-        return array.nbytes
-
     def _flush(self):
-        if self._lent or any(link.busy for link in self.links.values()):
-            self._wait_for_readers()
-
-    def _wait_for_readers(self):
-        self._hasten = True
-        self._read_offers()
+        if not self._lent and not any(link.busy for link in self.links.values()):
+            return
+        patience = time.perf_counter() + GRACE_S
         for link in self.links.values():
-            self._push(link)
+            while link.offered or link.busy:
+                if not self._hasten and time.perf_counter() > patience:
+                    # They may flush as well, and wait for this peer to read what they have posted.
+                    self._hasten = True
+                    self._read_offers()
+                self._push(link, TICK_S if self._hasten else GRACE_S)
         self._hasten = False
         self._lent.clear()
 
-    def _push(self, link):
-        """Wait until a peer has taken all, reading from everyone meanwhile.
+    def _push(self, link, timeout_s=TICK_S):
+        """Wait for a peer to take something, reading from everyone meanwhile.
 
         That another one is lost does not end it: what was begun to be sent is sent.
         """
-        while link.offered or link.busy:
-            self._awaits = self._channel, f"peer {link.rank} to take a message"
-            try:
-                self._progress()
-            except PeerLost as error:
-                self._noticed[error.rank] = error
+        self._awaits = self._channel, f"peer {link.rank} to take a message"
+        try:
+            self._progress(timeout_s)
+        except PeerLost as error:
+            self._noticed[error.rank] = error
         self._awaits = None
 
     def _note(self, kind, start, other, nbytes):
@@ -231,18 +232,23 @@ class ClusterPeer(Peer):
             self._note("recv", start, source, nbytes)
         return message
 
-    def _combine_into(self, sources, own, out, op):
-        if not all(self.links[source].reads and self.links[source].pid for source in sources) \
-                or not is_large(out):
-            return super()._combine_into(sources, own, out, op)
+    def _combine_into(self, sources, own, out, op, flush=False):
+        by_memory = all(self.links[source].reads and self.links[source].pid for source in sources)
+        if not (by_memory and is_large(out)):
+            return super()._combine_into(sources, own, out, op, flush)
         start = time.perf_counter()
         keys = [(source, CHANNEL[self._channel]) for source in sources]
         self._wanted.update(dict.fromkeys(keys, (out, op)))      # to be left where they are
+        self._found = found = deque()
         try:
-            found = [self._await(source) for source in sources]
+            for source in sources:
+                found.append(self._await(source))
         finally:
             for key in keys:
                 self._wanted.pop(key, None)
+            self._found = ()
+        if flush:
+            self._flush()
         memory.combine(own, [message for _, message, _ in found], out, op)
         if self._record:
             for source, _, nbytes in found:
@@ -295,7 +301,7 @@ class ClusterPeer(Peer):
 
     def _read_offers(self):
         """Fetch all arrays that others lend: they may wait for this peer, which waits as well."""
-        for arrived in list(self._arrived.values()):
+        for arrived in [self._found, *self._arrived.values()]:
             for position, (source, message, nbytes) in enumerate(arrived):
                 if type(message) is Offer:
                     try:
@@ -311,9 +317,12 @@ class ClusterPeer(Peer):
 
     # ---- waiting
 
-    def _progress(self):
+    def _progress(self, timeout_s=TICK_S):
         """Wait until something can be read or written, and do it."""
-        for link in self._poll.ready():
+        ready = self._poll.ready(timeout_s)
+        if not ready and self._wanted:
+            self._read_offers()          # perhaps nothing moves because they wait to be read
+        for link in ready:
             link.read()
             if link.aborted:
                 raise Aborted(link.rank)
@@ -348,6 +357,7 @@ class ClusterPeer(Peer):
 
     def leave(self):
         """Say goodbye and read on until everyone has: nobody's last message is cut off."""
+        self._flush()
         for link in self.links.values():
             with contextlib.suppress(PeerLost):
                 link.signal(BYE)

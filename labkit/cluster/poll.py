@@ -37,20 +37,20 @@ class Poll:
         if self._links.pop(link.fileno(), None) and self._poll:
             self._poll.unregister(link.fileno())
 
-    def ready(self):
-        """Return the links to read, after `TICK_S` seconds at most."""
+    def ready(self, timeout_s=TICK_S):
+        """Return the links to read, after so many seconds at most."""
         if self._held and (pending := self._pending()):
             return pending
         for link in self._all:
             if link.writes:
                 return self._read_and_write()
-        if self._only:
+        if self._only and timeout_s == TICK_S:
             return self._only
         if self._poll:
-            return [self._links[fd] for fd, _ in self._poll.poll(TICK_S * 1000)]
+            return [self._links[fd] for fd, _ in self._poll.poll(timeout_s * 1000)]
         if not self._links:
-            time.sleep(TICK_S)
-        return select.select(list(self._links.values()), [], [], TICK_S)[0]
+            time.sleep(timeout_s)
+        return select.select(list(self._links.values()), [], [], timeout_s)[0]
 
     def _pending(self):
         """Return the links that hold bytes back; let those that confirm do so now and then."""

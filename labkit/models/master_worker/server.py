@@ -185,7 +185,7 @@ def in_step(me, server):
         server.applied += map(server.note, workers)
         server.end_update()
         me.work(nbytes=3 * len(workers) * server.part.nbytes)
-        me.multicast(workers, server.answer(workers))
+        me.post(workers, server.answer(workers))
         me.step(server.version)
 
 
