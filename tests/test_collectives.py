@@ -19,6 +19,7 @@ from labkit.collectives import (
     alltoall,
     barrier,
     broadcast,
+    choose,
     reduce,
     reduce_scatter,
 )
@@ -88,6 +89,13 @@ def assert_reduced(results, want, dtype):
 
 
 # ---- all-reduce
+
+
+@pytest.mark.parametrize(("nbytes", "n", "algorithm"), [
+    (0, 2, "doubling"), (2**16, 4, "doubling"), (2**16 + 1, 4, "pairwise"),
+    (2**24, 16, "pairwise"), (2**24, 17, "ring"), (2**25, 4, "ring"), (2**20, 100, "halving")])
+def test_auto_goes_by_size_and_peers(nbytes, n, algorithm):
+    assert choose(nbytes, n) == algorithm
 
 
 @algorithms

@@ -8,8 +8,8 @@
 
     allreduce           rounds                 bytes a peer sends      good for
       "doubling"        log2 n                 m log2 n                short messages
-      "pairwise"        2                      2 m (n-1)/n             long, few peers
-      "ring"            2 (n-1)                2 m (n-1)/n             long, each link its own
+      "pairwise"        2                      2 m (n-1)/n             longer ones, few peers
+      "ring"            2 (n-1)                2 m (n-1)/n             the longest
       "halving"         2 log2 n               2 m (n-1)/n             long, many peers
       "tree"            2 ceil(log2 n)         up to m log2 n          a root that must know first
       "hierarchical"    2 log2 g + log2 n/g    up to m log2 n          fast links in groups of g
@@ -47,6 +47,7 @@ ALGORITHMS = {"doubling": doubling, "pairwise": pairwise, "ring": ring, "halving
 
 SHORT = 64 * 1024        # bytes up to which rounds cost more than bytes
 FEW = 16                 # peers up to which one may talk to all others at the same time
+LONG = 32 * 1024 * 1024  # bytes from which memory for all others' parts costs more than rounds
 LONG_PART = 256 * 1024   # bytes a peer from which a ring's rounds no longer count
 
 
@@ -105,7 +106,7 @@ def choose(nbytes, n_peers):
     """Return the algorithm that "auto" stands for."""
     if nbytes <= SHORT:
         return "doubling"
-    if n_peers <= FEW:
+    if n_peers <= FEW and nbytes < LONG:
         return "pairwise"
     return "ring" if nbytes >= LONG_PART * n_peers else "halving"
 
