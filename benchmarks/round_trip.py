@@ -1,7 +1,8 @@
-"""Round trip of a small message between two workers: labkit, and a plain socket.
+"""Round trip of 8 bytes between two workers.
 
-Both run in the same two worker processes, in alternation; the recorded and the
-unrecorded run show what recording events costs. Prints medians and ratios.
+labkit and a plain TCP socket run in the same two worker processes; torch's gloo, Open MPI, Dask's
+comms and actors, and Ray's actors in two of their own. With events recorded, which costs a little,
+and without.
 
     python benchmarks/round_trip.py
 """
@@ -9,19 +10,21 @@ unrecorded run show what recording events costs. Prints medians and ratios.
 from __future__ import annotations
 
 import socket
-import statistics
 import time
+from functools import partial
 
+import bench
 import numpy as np
+from all_reduce import MPI, TCP
 
 import labkit
 
 TRIPS = 5_000
-ROUNDS = 7
+WORK = "8 bytes"
 
 
 def ping_pong(me):
-    """Return microseconds of one round trip of 8 bytes over labkit's links."""
+    """Return {work: seconds} of one round trip over labkit's links."""
     message = np.zeros(1)
     start = time.perf_counter()
     for _ in range(TRIPS):
@@ -31,11 +34,11 @@ def ping_pong(me):
         else:
             me.recv(0)
             me.send(0, message)
-    return (time.perf_counter() - start) / TRIPS * 1e6
+    return {WORK: (time.perf_counter() - start) / TRIPS}
 
 
 def plain_socket(me):
-    """Return microseconds of one round trip of 8 bytes over a plain TCP socket."""
+    """The same over a plain TCP socket."""
     if me.rank == 0:
         with socket.create_server(("127.0.0.1", 0)) as server:
             me.send(1, server.getsockname())
@@ -53,22 +56,28 @@ def plain_socket(me):
             else:
                 sock.recv_into(buffer)
                 sock.sendall(buffer)
-        return (time.perf_counter() - start) / TRIPS * 1e6
+        return {WORK: (time.perf_counter() - start) / TRIPS}
 
 
 def main():
-    plain, recorded, unrecorded = [], [], []
-    with labkit.cluster(workers=2) as world:
-        for _ in range(ROUNDS):
-            plain.append(world.run(plain_socket).results[0])
-            recorded.append(world.run(ping_pong).results[0])
-            unrecorded.append(world.run(ping_pong, record=False).results[0])
-    print(f"{'round trip of 8 bytes':28}{'median us':>10}{'min':>8}{'max':>8}{'ratio':>8}")
-    for name, times in (("plain socket", plain), ("labkit, not recorded", unrecorded),
-                        ("labkit, recorded", recorded)):
-        ratio = statistics.median(t / p for t, p in zip(times, plain, strict=True))
-        print(f"{name:28}{statistics.median(times):10.1f}{min(times):8.1f}{max(times):8.1f}"
-              f"{ratio:8.2f}")
+    with (labkit.cluster(workers=2) as world,
+          labkit.cluster(workers=2, transport="tcp") as tcp):
+        def ours(where, program, record=False):
+            return where.run(program, record=record).results[0]
+
+        found = bench.alternate({
+            "plain socket": partial(ours, world, plain_socket),
+            "labkit": partial(ours, world, ping_pong),
+            "labkit, recorded": partial(ours, world, ping_pong, record=True),
+            "labkit tcp": partial(ours, tcp, ping_pong),
+            "gloo": partial(bench.peer, "round_trip_gloo.py"),
+            "Open MPI": partial(bench.peer, "round_trip_mpi.py", launcher=[*MPI, "2"]),
+            "Open MPI tcp": partial(bench.peer, "round_trip_mpi.py", launcher=[*MPI, "2", *TCP]),
+            "Dask comm": partial(bench.peer, "round_trip_dask.py", "comm"),
+            "Dask actor": partial(bench.peer, "round_trip_dask.py", "actor"),
+            "Ray actor": partial(bench.peer, "round_trip_ray.py"),
+        })
+    bench.table("Round trip", found, "plain socket", scale=1e6, unit="us")
 
 
 if __name__ == "__main__":

@@ -73,3 +73,11 @@ class PeerLost(ClusterError):
     """
 
     rank = -1
+
+
+class ShardLost(ClusterError):
+    """A worker's part of the data is gone, and has to be read from its source again."""
+
+
+class StorageFull(LabkitError, OSError):
+    """There is no room on the disk for what has to be written."""

@@ -16,7 +16,7 @@ run: what is tried again after it succeeds, unless another fault is in its way.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -38,7 +38,7 @@ def _is_number(value, least=0.0):
     return isinstance(value, int | float | np.number) and least <= value < math.inf
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Fault:
     """When a fault begins; its kinds say what it is."""
 
@@ -61,6 +61,16 @@ class Fault:
             raise ConfigurationError("A fault begins once.", expected="one of at_step, "
                                      "at_message and at_s", got=" and ".join(given))
 
+    def __repr__(self):
+        given = [f"{f.name}={getattr(self, f.name)!r}" for f in reversed(fields(self))
+                 if getattr(self, f.name) != f.default]
+        return f"{type(self).__name__}({', '.join(given)})"
+
+    @property
+    def is_timed(self):
+        """Whether time begins it."""
+        return self.at_step is None and self.at_message is None
+
     def is_due(self, step, messages, seconds):
         """Whether it begins now, for a worker that is so far."""
         if self.at_step is not None:
@@ -70,7 +80,7 @@ class Fault:
         return seconds >= (self.at_s or 0.0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class _OnWorker(Fault):
     worker: int
     """Rank."""
@@ -80,12 +90,12 @@ class _OnWorker(Fault):
         _check(self, "worker", _is_rank, "a rank, 0 or more")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Crash(_OnWorker):
     """The worker's process ends at once, as by SIGKILL."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Pause(_OnWorker):
     """The worker stops and goes on later, as by SIGSTOP and SIGCONT."""
 
@@ -96,7 +106,7 @@ class Pause(_OnWorker):
         _check(self, "seconds", lambda v: _is_number(v) and v > 0, "seconds, more than 0")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Slow(_OnWorker):
     """The worker computes `factor` times slower: it is stopped for a part of each 20 ms."""
 
@@ -110,7 +120,7 @@ class Slow(_OnWorker):
         _check(self, "seconds", lambda v: v > 0, "seconds, more than 0")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class _OnLink(Fault):
     link: tuple[int, int]
     """The ranks of its two ends; the first one's steps and messages say when it begins."""
@@ -121,7 +131,7 @@ class _OnLink(Fault):
                and all(map(_is_rank, v)) and v[0] != v[1], "two different ranks")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Delay(_OnLink):
     """Messages on the link, in both directions, arrive later."""
 
@@ -135,7 +145,7 @@ class Delay(_OnLink):
         _check(self, "seconds", lambda v: v > 0, "seconds, more than 0")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Drop(_OnLink):
     """Some messages on the link are lost once, and have to be sent again."""
 
@@ -151,12 +161,12 @@ class Drop(_OnLink):
         _check(self, "count", lambda v: _is_rank(v) and v > 0, "a whole number, 1 or more")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Corrupt(Drop):
     """A bit is flipped in some messages on the link: found by checksums, or by nobody."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Partition(Fault):
     """Workers of different groups cannot reach each other for a while."""
 
@@ -171,17 +181,17 @@ class Partition(Fault):
         _check(self, "seconds", lambda v: _is_number(v) and v > 0, "seconds, more than 0")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LoseShard(_OnWorker):
     """The worker's shards are gone, as if its disk were; the worker itself lives."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FillDisk(_OnWorker):
     """The folder in which the worker spills has no room left."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Exhaust(_OnWorker):
     """The worker asks for more memory than its limit."""
 
@@ -214,11 +224,71 @@ class FaultPlan:
                                              where=repr(fault))
 
     def of(self, rank):
-        """Return the faults in which a worker takes part."""
-        return [fault for fault in self.faults if rank in ranks_of(fault)]
+        """Return the faults that begin at a worker: at it, or at the first end of a link."""
+        return [fault for fault in self.faults if ranks_of(fault)[0] == rank]
+
+    def __len__(self):
+        return len(self.faults)
 
     def __repr__(self):
         return f"FaultPlan({', '.join(map(repr, self.faults))}, seed={self.seed})"
+
+
+def check_plan(plan, world, tasks=False):
+    """Return the plan (an empty one for None), or raise ConfigurationError if it cannot be had.
+
+    Parameters
+    ----------
+    plan : FaultPlan or None
+    world : World
+        With `workers` and `checksums`.
+    tasks : bool
+        Whether it is for `map`.
+    """
+    plan = FaultPlan() if plan is None else plan
+    if not isinstance(plan, FaultPlan):
+        raise ConfigurationError("This is no plan of faults.", expected="FaultPlan(Crash(1), ...)",
+                                 got=type(plan).__name__, where="faults=")
+    plan.check(world.workers)
+    for fault in plan.faults:
+        if tasks and isinstance(fault, _OnLink | Partition):
+            raise ConfigurationError("Tasks of a map send each other nothing.", got=repr(fault),
+                                     expected="faults of workers", where="faults=",
+                                     remedy="use world.run for faults of links")
+        if type(fault) is Drop and not world.checksums:
+            raise ConfigurationError(
+                "Nobody would notice that a message is missing.", got=repr(fault),
+                expected="links with checksums, which send again", where="faults=",
+                remedy="make the world with checksums=True")
+    return plan
+
+
+class Pending:
+    """Faults that a worker has still before it.
+
+    Parameters
+    ----------
+    faults : iterable of Fault
+    """
+
+    def __init__(self, faults):
+        self._faults = list(faults)
+
+    @property
+    def next_s(self):
+        """When the next one begins, of those that time begins: seconds after the start."""
+        return min((fault.at_s or 0.0 for fault in self._faults if fault.is_timed),
+                   default=math.inf)
+
+    def take(self, step, messages, seconds):
+        """Return a fault that begins now, once; None if there is none."""
+        for position, fault in enumerate(self._faults):
+            if fault.is_due(step, messages, seconds):
+                return self._faults.pop(position)
+        return None
+
+    def __bool__(self):
+        return bool(self._faults)
 
 
 def ranks_of(fault):

@@ -27,7 +27,9 @@ class Event(NamedTuple):
     """One thing that one peer did, from `start_s` to `end_s`."""
 
     kind: str
-    """"send", "recv", "work" (simulated computing), "step" (a mark), "task" (from `map`)."""
+    """"send", "recv", "work" (simulated computing), "step" (a mark), "task" (from `map`); of faults
+    "injected", "suspected", "confirmed" (a worker is lost) and "recovered", with the worker that
+    it happened to as rank."""
 
     rank: int
     """The peer or worker that did it, from 0."""
@@ -114,6 +116,27 @@ class WorldInfo:
         return f"{self.kind}, {self.workers} worker{'s' * (self.workers != 1)}{network}"
 
 
+@dataclass(frozen=True)
+class Generation:
+    """Peers of an elastic run between two losses, or other changes of the group."""
+
+    members: tuple[int, ...]
+    """The workers that took part, by number; their ranks were their places in this order."""
+
+    start_s: float
+    end_s: float
+    """Seconds since the run began."""
+
+    first_commit: int
+    """The number of the commit that it began with; 0 if there was none."""
+
+    last_commit: int
+    """The newest commit when it ended."""
+
+    cause: str
+    """Why it ended: the error's name, or "" at the end of the run."""
+
+
 @dataclass(frozen=True, repr=False)
 class Run:
     """The record of one `world.run` or `world.map`."""
@@ -132,7 +155,7 @@ class Run:
     """Payload bytes of those messages, without headers."""
 
     events: Events = field(default_factory=Events)
-    """What happened, ordered by start; empty when recording was off."""
+    """What happened, ordered by start; only faults when recording was off."""
 
     verified: bool = False
     """Whether `verify` has compared the results with an expected answer."""
@@ -145,6 +168,15 @@ class Run:
 
     resent: int = 0
     """Packets that peers sent again because a checksum was wrong; see `checksums=`."""
+
+    generations: tuple[Generation, ...] = ()
+    """How the group of an elastic run changed; see `labkit.elastic`."""
+
+    @property
+    def marks(self):
+        """The events of faults: what was injected, suspected, confirmed and recovered."""
+        kinds = ("injected", "suspected", "confirmed", "recovered")
+        return [event for event in self.events if event.kind in kinds]
 
     def verify(self, expected, rtol=1e-9, atol=0.0):
         """Compare every result with `expected` and return a verified copy of this run.

@@ -18,12 +18,14 @@ import dask
 from greenlet import getcurrent, greenlet
 
 from labkit import sharding, wire
+from labkit.elastic import Commits, agree
 from labkit.errors import ConfigurationError, DeadlockError, ProgramError
 from labkit.records import Events, Run, WorldInfo
 from labkit.sharding import Shards
 from labkit.world import Peer, World, check_shards, take
 
 AGAIN = " again"             # ends the label of a task's second attempt
+LOST = " lost"               # ends the label of an attempt that died with its worker
 
 
 class SerialPeer(Peer):
@@ -42,12 +44,19 @@ class SerialPeer(Peer):
         self._run.count(nbytes)
         self._run.record("send", self, start, to, nbytes)
 
-    def _recv(self, source):
+    def now(self):
+        return self._run.clock()
+
+    def _recv(self, source, timeout_s=None):
         start = self._run.clock()
         while (found := take(self._mailbox[self._channel], source)) is None:
+            if timeout_s is not None:
+                self._run.progress = True        # it will not wait for ever
+                if self._run.clock() >= start + timeout_s:
+                    return None
             self._awaits = self._channel, source
             getcurrent().parent.switch()
-        self._awaits = None
+            self._awaits = None
         sender, message, nbytes = found
         self._run.progress = True
         self._run.record("recv", self, start, sender, nbytes)
@@ -85,7 +94,9 @@ class _SerialRun:
 class SerialWorld(World):
     """Peers that take turns in this process; made by `labkit.serial`."""
 
-    def run(self, program, *shards, record=True, tolerate_loss=False):
+    def run(self, program, *shards, record=True, tolerate_loss=False, faults=None, elastic=False,
+            checkpoints=None):
+        refuse_faults(faults)
         check_shards(shards, self.workers)
         run = _SerialRun(self.workers, record)
         peers = []
@@ -94,6 +105,9 @@ class SerialWorld(World):
 
         def body(peer):
             try:
+                if checkpoints is not None:
+                    peer._commits, peer._checkpoints = Commits(), checkpoints
+                    agree(peer, peer._commits, checkpoints)
                 results[peer.rank] = program(peer, *local_parts(shards, peer.rank))
             except Exception as error:
                 raise program_error(error, peer) from error
@@ -115,7 +129,8 @@ class SerialWorld(World):
         return Run(results, seconds, run.messages, run.nbytes, Events(run.events),
                    world=WorldInfo("serial", self.workers))
 
-    def map(self, task, items, work=None, record=True, keep=None, backup=None):
+    def map(self, task, items, work=None, record=True, keep=None, backup=None, faults=None):
+        refuse_faults(faults)
         zero = time.perf_counter()
         results, events = [], []
         for number, item in enumerate(items):
@@ -130,6 +145,14 @@ class SerialWorld(World):
 
     def _place(self, blocks, by):
         return place_here(blocks, by)
+
+
+def refuse_faults(faults):
+    """Raise ConfigurationError if there are any: in one process there is nobody to survive."""
+    if faults:
+        raise ConfigurationError("The serial world has no faults.", got=faults, where="faults=",
+                                 expected="none: it says what is right",
+                                 remedy="use labkit.simulated or labkit.cluster")
 
 
 def place_here(blocks, by):

@@ -129,3 +129,12 @@ def size_of(message):
     if is_plain(message) or is_number(message):
         return message.nbytes
     return sum(b.nbytes for b in encode(message)[2])
+
+def flipped(message, rng):
+    """Return a copy of an array with one bit flipped; anything else as it is."""
+    if not is_plain(message) or not message.nbytes:
+        return message
+    copy = message.copy(order="C")
+    bits = view_of(copy)
+    bits[int(rng.integers(len(bits)))] ^= 1 << int(rng.integers(8))
+    return copy

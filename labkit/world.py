@@ -19,6 +19,7 @@ import operator
 import numpy as np
 
 from labkit import collectives, sharding
+from labkit.elastic import Regroup
 from labkit.errors import ConfigurationError
 
 CHANNELS = ("", "broadcast", "reduce", "allreduce", "reduce_scatter", "allgather", "alltoall",
@@ -36,13 +37,20 @@ class Peer(abc.ABC):
         self._step = -1
         self._channel = ""
         self._awaits = None              # (channel, source or None) while it waits
+        self._commits = None             # what it has committed, in an elastic run
+        self._checkpoints = None
+        self._regroup = False            # whether somebody waits to join
 
     @abc.abstractmethod
     def _send(self, to, message): ...
 
     @abc.abstractmethod
-    def _recv(self, source):
-        """Return `(source, message)`; `source` None stands for anyone."""
+    def _recv(self, source, timeout_s=None):
+        """Return `(source, message)`, None after the timeout; `source` None stands for anyone."""
+
+    @abc.abstractmethod
+    def now(self):
+        """Return the seconds since the run began: virtual ones if it is simulated."""
 
     @abc.abstractmethod
     def _mark_step(self): ...
@@ -132,9 +140,12 @@ class Peer(abc.ABC):
         self._combine_into([self._check_rank(source, "receive from") for source in sources],
                            out, out, op, flush=True)
 
-    def recv_any(self):
-        """Wait for the next message from any peer; return `(source, message)`."""
-        return self._recv(None)
+    def recv_any(self, timeout_s=None):
+        """Wait for the next message from any peer; return `(source, message)`.
+
+        With a timeout, None if nothing has come when so many seconds have passed.
+        """
+        return self._recv(None, timeout_s)
 
     def sendrecv(self, to, message, source):
         """Send to one peer and receive from another (or the same) at the same time."""
@@ -205,6 +216,32 @@ class Peer(abc.ABC):
         The simulated world's clock moves by it; the others ignore it.
         """
         return
+
+    def commit(self, shared=True, **state):
+        """Keep a copy of the state from which to go on after a loss; see `labkit.elastic`.
+
+        Does nothing unless the run is elastic or has checkpoints, which peer 0 writes.
+
+        Parameters
+        ----------
+        shared : bool
+            Whether the state is everybody's: after a loss all take the newest. Otherwise each
+            peer keeps its own, and a newcomer gets somebody's.
+        **state
+            Arrays and numbers, by name.
+        """
+        if self._commits is None:
+            return
+        self._commits.keep(state, shared)
+        self.work(nbytes=2 * sum(getattr(value, "nbytes", 0) for value in state.values()))
+        if self._checkpoints is not None and self.rank == 0:
+            self._checkpoints.offer(self._commits.number, self._commits.state, self.now())
+        if self._regroup:
+            raise Regroup
+
+    def restore(self, **start):
+        """Return the state that was committed last, as a dict; `start`, if there is none."""
+        return dict(self._commits.state) if self._commits and self._commits.number else start
 
     def place(self, channel=""):
         """Return where this peer is, in words: rank, collective and step."""

@@ -10,8 +10,8 @@ PACKAGE = Path(__file__).parents[1] / "labkit"
 FLOORS = [
     {"errors", "records", "topology", "network", "wire", "sharding", "datasets", "detection",
      "assignment", "faults"},
-    {"world", "collectives", "serial"},
-    {"cluster", "simulate", "simulated_tasks"},
+    {"world", "collectives", "serial", "elastic"},
+    {"cluster", "simulate"},
     {"models", "learning"},
     {"plots"},
     {"doctor", "lessons", "__init__", "__main__"},

@@ -62,6 +62,7 @@ class CheckedLink(Link):
     """
 
     holds_back = True
+    spoil = None                         # what a fault does to packets, if there is one
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -130,7 +131,7 @@ class CheckedLink(Link):
         self._next += 1
         self._unconfirmed.append(packet)
         self._in_flight += len(packet[-1])
-        self._to_write.extend(packet)
+        self._to_write.extend(packet if self.spoil is None else self.spoil.packet(packet))
 
     def _header(self, size, checksum):
         """Return the next packet's header, which confirms at the same time what has come."""
@@ -157,8 +158,8 @@ class CheckedLink(Link):
                 waiting[0] = memoryview(waiting[0])[sent:]
                 return
 
-    def signal(self, kind):
-        super().signal(kind)
+    def signal(self, kind, number=0):
+        super().signal(kind, number)
         self._has_parted |= kind == BYE
 
     def flush(self):

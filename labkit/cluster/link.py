@@ -25,7 +25,7 @@ from labkit.cluster import memory
 
 HEADER = struct.Struct("<BBHIQ")
 PLACE = struct.Struct("<QQ")             # an offered array's address and size
-DATA, BYE, ABORT, READS, OFFER, POST, TAKEN = range(1, 8)
+DATA, BYE, ABORT, READS, OFFER, POST, TAKEN, FAULT = range(1, 9)
 READ_BUFFER = 64 * 1024
 SMALL = 4096                             # bytes that are copied behind their header
 # Where there is no such flag (Windows), sockets do not block.
@@ -143,9 +143,9 @@ class Link:
                                 PLACE.size) + meta + place])
         self.offered += 1
 
-    def signal(self, kind):
-        """Write a frame without content."""
-        self.write([HEADER.pack(kind, 0, 0, 0, 0)])
+    def signal(self, kind, number=0):
+        """Write a frame without content but a number, in the place of its channel."""
+        self.write([HEADER.pack(kind, 0, number, 0, 0)])
 
     def write(self, buffers):
         """Write as much as the socket takes; the rest becomes the backlog."""
@@ -252,6 +252,8 @@ class Link:
             self.reads = True
         elif kind == BYE:
             self.finished = True
+        elif kind == FAULT:
+            self._receiver.fault_begins(channel)
         else:
             self.aborted = True
 

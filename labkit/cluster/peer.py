@@ -1,6 +1,4 @@
-"""A peer in a Dask worker process, from its first connection to its outcome.
-
-    run_peer (a Dask task)   connect to all  ->  program(me, ...)  ->  say goodbye  ->  Outcome
+"""A peer in a Dask worker process.
 
 Messages are sent and received in the thread that runs the program. Whoever
 waits, to send or to receive, meanwhile reads from everyone: two peers that
@@ -10,63 +8,27 @@ send each other more than the kernel buffers cannot block each other.
 from __future__ import annotations
 
 import contextlib
-import pickle
+import heapq
+import itertools
 import time
-import traceback
-from collections import Counter, defaultdict, deque
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from collections import defaultdict, deque
 
-import cloudpickle
 import numpy as np
 
 from labkit import wire
 from labkit.cluster import memory, rendezvous
-from labkit.cluster.link import ABORT, BYE
+from labkit.cluster.link import ABORT, BYE, FAULT
 from labkit.cluster.memory import Offer
 from labkit.cluster.poll import TICK_S, Poll
 from labkit.cluster.sinks import Combine, Into, New
-from labkit.errors import ClusterError, DeadlockError, PeerLost, ProgramError
-from labkit.serial import program_error
+from labkit.cluster.spoil import Spoiler
+from labkit.errors import DeadlockError, PeerLost
+from labkit.faults import Delay, Drop, Partition
 from labkit.world import CHANNELS, Peer, combined, take
 
 CHANNEL = {name: number for number, name in enumerate(CHANNELS)}
 GRACE_S = 1e-3           # that readers may take before this peer reads what others lend
 LARGE = 128 * 1024       # bytes from which reading a peer's memory beats two copies by the kernel
-
-
-class Options(NamedTuple):
-    """What a world says of a run to its peers."""
-
-    deadline_s: float
-    record: bool
-    transport: str
-    checksums: bool
-
-
-@dataclass
-class Outcome:
-    """What one peer reports to the client."""
-
-    rank: int
-    result: Any = None
-    error: BaseException | None = None
-    cause: str = ""
-    """"program" (it raised), "waiting" (for a message that did not come), "gone" (a peer
-    vanished), "aborted" (another peer failed first), "" (no error)."""
-    waits: str = ""
-    """Whom it waited for when it stopped, in words."""
-    lost: bool = False
-    """Whether it died, so that somebody else had to say so."""
-    links: Counter = field(default_factory=Counter)
-    """How many links it had of each kind: "memory", "unix", "tcp", "tls"."""
-    start_s: float = 0.0
-    end_s: float = 0.0
-    messages: int = 0
-    nbytes: int = 0
-    resent: int = 0
-    """Packets that were sent again because they had come with a wrong checksum, or not at all."""
-    events: list[tuple] = field(default_factory=list)
 
 
 class Aborted(Exception):
@@ -95,9 +57,22 @@ class ClusterPeer(Peer):
         self._interrupted = False
         self._some_have_ended = False
         self._noticed = {}               # rank -> its loss, which no receive has raised yet
+        self._zero = 0.0
+        self._injector = None
+        self._spoils = {}                # rank -> what spoils messages to it
+        self._late = []                  # (ranks, delay_s, until): messages from them wait
+        self._held = []                  # heap of (when due, number, source, channel, ...)
+        self._count = itertools.count()
 
     def clock(self):
         return time.perf_counter() + self._shift
+
+    def now(self):
+        return self.clock() - self._zero
+
+    def begin(self, since, injector):
+        """Count time from `since`, on the wall clock; faults strike from now on."""
+        self._zero, self._injector = since, injector
 
     def lost(self, rank, reason):
         """Forget a peer that is gone; return what to raise."""
@@ -110,6 +85,9 @@ class ClusterPeer(Peer):
             arrived.extend(kept)
         error = PeerLost(f"Peer {rank} is gone.", got=reason, where=self.place(self._channel))
         error.rank = rank
+        now = time.perf_counter()
+        if not self.links[rank].finished:
+            self.events.append(("confirmed", now, now, rank, 0, self._step, ""))
         return error
 
     def connect(self, hub, addresses, secret):
@@ -124,6 +102,8 @@ class ClusterPeer(Peer):
     # ---- sending
 
     def _send(self, to, message):
+        if self._injector is not None:
+            message = self._struck(to, message)
         start = time.perf_counter() if self._record else 0.0
         link = self.links[to]
         if link.lost:
@@ -155,6 +135,8 @@ class ClusterPeer(Peer):
             raise lost[0]
 
     def _post(self, to, message, later=True):
+        if self._injector is not None:
+            message = self._struck(to, message)
         start = time.perf_counter()
         link = self.links[to]
         if link.lost:
@@ -203,9 +185,12 @@ class ClusterPeer(Peer):
 
     # ---- receiving
 
-    def _recv(self, source):
+    def _recv(self, source, timeout_s=None):
         start = time.perf_counter() if self._record else 0.0
-        sender, message, nbytes = self._await(source)
+        found = self._await(source, timeout_s)
+        if found is None:
+            return None
+        sender, message, nbytes = found
         if type(message) is Offer:
             message = message.fetch()
         if self._record:
@@ -254,7 +239,8 @@ class ClusterPeer(Peer):
             for source, _, nbytes in found:
                 self._note("recv", start, source, nbytes)
 
-    def _await(self, source):
+    def _await(self, source, timeout_s=None):
+        until = None if timeout_s is None else time.monotonic() + timeout_s
         arrived = self._arrived[CHANNEL[self._channel]]
         found = None if self._noticed and self._concerned(source) else take(arrived, source)
         if found is None:
@@ -262,8 +248,11 @@ class ClusterPeer(Peer):
             while found is None:
                 if self._some_have_ended:
                     self._check_senders(source)
+                wait_s = TICK_S if until is None else min(TICK_S, until - time.monotonic())
+                if wait_s < 0:
+                    break
                 try:
-                    self._progress()
+                    self._progress(wait_s)
                 except PeerLost as error:
                     self._noticed[error.rank] = error
                 found = take(arrived, source)
@@ -277,6 +266,9 @@ class ClusterPeer(Peer):
     def deliver(self, source, channel, message, nbytes):
         if self._wanted:                 # what is wanted is the next message, which this is
             self._wanted.pop((source, channel), None)
+        if self._late and (due := self._due(source)) > time.monotonic():
+            heapq.heappush(self._held, (due, next(self._count), source, channel, message, nbytes))
+            return
         self._arrived[channel].append((source, message, nbytes))
 
     def sink(self, source, channel, encoding, meta, nbytes):
@@ -295,7 +287,7 @@ class ClusterPeer(Peer):
         """
         wanted = (source, channel) in self._wanted
         later = posted and not self._hasten and channel == CHANNEL[self._channel]
-        if not (wanted or later):
+        if self._late or not (wanted or later):
             offer = offer.fetch()
         self.deliver(source, channel, offer, nbytes)
 
@@ -310,7 +302,69 @@ class ClusterPeer(Peer):
                         self._noticed[error.rank] = error
                         return self._read_offers()           # there are fewer now
 
+    # ---- faults
+
+    def _struck(self, to, message):
+        """Let faults strike that are due; return the message as it leaves."""
+        self._check_faults()
+        for spoil in self._spoils.get(to, ()):
+            message = spoil(message)
+        return message
+
+    def _check_faults(self):
+        for position, fault in self._injector.check(self._step, self.messages):
+            if isinstance(fault, Drop):                  # and Corrupt
+                self._spoil(fault)
+                continue
+            self.fault_begins(position)
+            for link in self.links.values():
+                if not link.lost:
+                    link.signal(FAULT, position)
+
+    def _spoil(self, fault):
+        members = self._options.members
+        if fault.link[1] not in members:
+            return
+        to = members.index(fault.link[1])
+        self.links[to].reads = False     # arrays go through the socket, where they can be spoilt
+        spoiler = Spoiler(fault, self._options.plan.seed)
+        if self._options.checksums:
+            self.links[to].spoil = spoiler
+        else:
+            self._spoils.setdefault(to, []).append(spoiler.message)
+
+    def fault_begins(self, position):
+        """Hold messages of some peers back from now on: a fault of links has begun."""
+        fault, members = self._options.plan.faults[position], self._options.members
+        mine, until = members[self.rank], time.monotonic() + fault.seconds
+        if isinstance(fault, Delay) and mine in fault.link:
+            others, delay_s = set(fault.link) - {mine}, fault.delay_s
+        elif isinstance(fault, Partition) and any(mine in group for group in fault.groups):
+            others = {w for group in fault.groups if mine not in group for w in group}
+            delay_s = None
+        else:
+            return
+        ranks = {rank for rank, member in enumerate(members) if member in others}
+        self._late.append((ranks, delay_s, until))
+
+    def _due(self, source):
+        """Return when a message that has come now may be seen; none overtakes another."""
+        now = time.monotonic()
+        due = max((entry[0] for entry in self._held if entry[2] == source), default=now)
+        for ranks, delay_s, until in self._late:
+            if source in ranks and now < until:
+                due = max(due, until if delay_s is None else now + delay_s)
+        return due
+
+    def _release(self):
+        now = time.monotonic()
+        while self._held and self._held[0][0] <= now:
+            _, _, source, channel, message, nbytes = heapq.heappop(self._held)
+            self._arrived[channel].append((source, message, nbytes))
+
     def _mark_step(self):
+        if self._injector is not None:
+            self._check_faults()
         if self._record:
             now = time.perf_counter()
             self.events.append(("step", now, now, -1, 0, self._step, ""))
@@ -319,6 +373,12 @@ class ClusterPeer(Peer):
 
     def _progress(self, timeout_s=TICK_S):
         """Wait until something can be read or written, and do it."""
+        if self._injector is not None:
+            self._check_faults()
+        if self._held:
+            self._release()
+            timeout_s = 0.0 if not self._held else min(
+                timeout_s, max(0.0, self._held[0][0] - time.monotonic()))
         ready = self._poll.ready(timeout_s)
         if not ready and self._wanted:
             self._read_offers()          # perhaps nothing moves because they wait to be read
@@ -343,7 +403,7 @@ class ClusterPeer(Peer):
         senders = self.links.values() if source is None else [self.links[source]]
         if all(link.lost for link in senders):
             raise next(iter(senders)).gone()
-        if all(link.finished or link.lost for link in senders):
+        if all(link.finished or link.lost for link in senders) and not self._held:
             raise DeadlockError(f"Peer {self.rank} waits for a message that nobody will send.",
                                 got=f"{self.waiting()}, who has ended")
 
@@ -374,102 +434,3 @@ class ClusterPeer(Peer):
 def is_large(message):
     """Whether a message is an array that is worth reading from where it is."""
     return type(message) is np.ndarray and message.nbytes >= LARGE and wire.is_plain(message)
-
-
-def run_peer(world_id, rank, addresses, secret, program, options, *parts):
-    """Run one peer; the Dask task behind `ClusterWorld.run`.
-
-    Returns
-    -------
-    Outcome
-        Errors are reported in it, never raised: the client needs every peer's view.
-    """
-    me = ClusterPeer(rank, len(addresses), options)
-    outcome = Outcome(rank)
-    hub = rendezvous.hub_of(world_id)
-    hub.peer = me
-    try:
-        program = cloudpickle.loads(program)
-        parts = [_unpack(part) for part in parts]
-        me.connect(hub, addresses, secret)
-        _start_together(me)
-        outcome.start_s = me.clock()
-        try:
-            outcome.result = program(me, *parts)
-        finally:
-            outcome.end_s = me.clock()
-        me.leave()
-    except BaseException as error:
-        outcome.cause, outcome.error = _explain(error, me)
-        outcome.waits = me.waiting()
-        me.abort()
-    finally:
-        hub.peer = None
-        me.close()
-    outcome.messages, outcome.nbytes = me.messages, me.nbytes
-    outcome.resent = sum(link.resent for link in me.links.values())
-    outcome.links = Counter(link.kind for link in me.links.values())
-    outcome.events = [(kind, rank, start + me._shift, end + me._shift, *rest)
-                      for kind, start, end, *rest in me.events]
-    return outcome
-
-
-def _start_together(me):
-    """Leave no peer behind: a barrier that is neither counted nor recorded."""
-    me.barrier()
-    me.messages = me.nbytes = 0
-    me.events.clear()
-
-
-@dataclass(frozen=True)
-class Placed:
-    """A shard that lives on a worker: read-only, shared by all runs."""
-
-    value: Any
-
-
-@dataclass(frozen=True)
-class Packed:
-    """A part that travels as pickle."""
-
-    pickled: bytes
-
-    def __sizeof__(self):
-        return len(self.pickled)
-
-
-def _unpack(part):
-    """Return a part as the program takes it: its own to change, unless it is a shard."""
-    if isinstance(part, Placed):
-        return part.value
-    if isinstance(part, Packed):
-        return cloudpickle.loads(part.pickled)
-    if isinstance(part, np.ndarray) and not part.flags.writeable:
-        return part.copy()               # Dask hands out arrays that lie in its receive buffer
-    return part
-
-
-def _explain(error, me):
-    """Return `(cause, an error that can travel)`."""
-    if isinstance(error, TimeoutError) and not str(error):
-        return "waiting", DeadlockError(f"Peer {me.rank} still waits at the deadline.",
-                                        got=me.waiting())
-    if isinstance(error, DeadlockError):
-        return "waiting", error
-    if isinstance(error, Aborted):
-        return "aborted", ClusterError("Stopped because another peer failed.", where=me.place())
-    if isinstance(error, ClusterError):
-        return "gone", error
-    named = program_error(error, me)
-    named.add_note("".join(traceback.format_exception(error)))
-    try:
-        pickle.loads(pickle.dumps(error))
-        named.original = error
-    except Exception:
-        named.original = None            # the note still tells what it was
-    return "program", named
-
-
-def cause_of(error):
-    """Return the exception that the program raised, if it could travel."""
-    return getattr(error, "original", None) if isinstance(error, ProgramError) else None

@@ -9,21 +9,25 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import re
 import signal
+from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
+SHARE = 0.9      # of its memory limit, so that a nanny, which ends it at 0.95, need not
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3              # of malloc.h
 
 
 def dask_setup(worker):
-    """Ignore Interrupt, and keep BLAS to one thread, for Dask's preload mechanism."""
+    """Prepare a worker's process, for Dask's preload mechanism."""
     with contextlib.suppress(ValueError):       # only the main thread may set a handler
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     # A fork server imports NumPy before the worker's environment is set, too late for
     # OMP_NUM_THREADS to count.
     threadpool_limits(1)
     keep_freed_memory()
+    limit_memory(getattr(worker.memory_manager, "memory_limit", None))
 
 
 def keep_freed_memory():
@@ -36,3 +40,18 @@ def keep_freed_memory():
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(M_MMAP_THRESHOLD, 32 * 2**20)                # as large as glibc takes
         mallopt(M_TRIM_THRESHOLD, 512 * 2**20)
+
+
+def limit_memory(nbytes):
+    """Make the task that asks for more memory fail, with MemoryError, and not its worker.
+
+    Without this a nanny ends the worker, and the error speaks of workers that were killed. Data
+    segments are limited, not addresses: libraries that are mapped but never read do not count.
+    """
+    with contextlib.suppress(ImportError, OSError, ValueError, IndexError):
+        import resource  # not on Windows
+
+        if nbytes:
+            used = int(re.search(r"VmData:\s*(\d+) kB", Path("/proc/self/status").read_text())[1])
+            _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+            resource.setrlimit(resource.RLIMIT_DATA, (used * 1024 + int(SHARE * nbytes), hard))

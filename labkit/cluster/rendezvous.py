@@ -29,6 +29,7 @@ from typing import NamedTuple
 from labkit.cluster import memory
 from labkit.cluster.checked import CheckedLink
 from labkit.cluster.link import READS, Link, TlsLink
+from labkit.elastic import Commits
 from labkit.errors import ClusterError
 
 HELLO = struct.Struct("<HII24s32s")     # magic, from, to, nonce, HMAC-SHA256
@@ -68,6 +69,13 @@ class Hub:
         host, port = self.listeners[0].getsockname()[:2]
         self.address = Address(host, port, local, _machine(), memory.card())
         self.peer = None                 # the peer that runs here now
+        self._job, self._commits = "", None
+
+    def commits_of(self, job):
+        """Return what the peer of this worker has committed in a job; only the last job's."""
+        if self._job != job:
+            self._job, self._commits = job, Commits()
+        return self._commits
 
     def close(self):
         for listener in self.listeners:
@@ -97,6 +105,13 @@ def interrupt_peer(world_id):
     hub = _hubs.get(world_id)
     if hub is not None and hub.peer is not None:
         hub.peer.interrupt()
+
+
+def ask_to_regroup(world_id):
+    """Have the peer in this worker end its generation at its next commit."""
+    hub = _hubs.get(world_id)
+    if hub is not None and hub.peer is not None:
+        hub.peer._regroup = True
 
 
 def hub_of(world_id):

@@ -22,7 +22,7 @@ from labkit.errors import ClusterError, ConfigurationError
 # A fork server imports everything once; each worker is forked from it within milliseconds, and
 # so is every worker of later clusters.
 METHOD = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-PRELOAD = ["labkit.cluster.preload", "labkit.cluster.peer", "distributed.nanny",
+PRELOAD = ["labkit.cluster.preload", "labkit.cluster.entry", "distributed.nanny",
            "distributed.http.worker", "distributed.http.worker.prometheus.core"]
 SETTINGS = {
     "distributed.scheduler.no-workers-timeout": "30s",

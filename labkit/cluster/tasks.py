@@ -12,16 +12,19 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import cloudpickle
-from distributed import Future, as_completed, wait
+from distributed import CancelledError, Future, KilledWorker, as_completed, get_worker, wait
 
 from labkit import wire
-from labkit.cluster.peer import Placed
-from labkit.errors import ClusterError
-from labkit.serial import AGAIN, checked, task_error
+from labkit.cluster import inject
+from labkit.cluster.entry import Announcer, Placed
+from labkit.elastic import TRIES
+from labkit.errors import ClusterError, ShardLost
+from labkit.serial import AGAIN, LOST, checked, task_error
 from labkit.sharding import Shards
 
 TICK_S = 0.05                # how often a map with backups looks for late tasks
@@ -62,14 +65,19 @@ class Tasks:
     where: list | None
     """The workers that may run the tasks; None for all."""
     keep: int | None = None
+    resolve: Any = None
+    """Turns an item into what Dask takes; with True, parts of the data are placed anew first."""
+    injection: Any = None
+    """Faults that strike workers; see `labkit.cluster.inject`."""
     answers: dict = field(default_factory=dict)
     lost: list = field(default_factory=list)
     """The attempts whose answer came second, or would have, with the time they were ended."""
 
     def __post_init__(self):
         self.key = f"{self.name}-{secrets.token_hex(4)}"
-        self.attempts = [self._submit(number) for number in range(len(self.items))]
         self._kept = {}
+        self._losses = Counter()         # item -> how often its part of the data was gone
+        self.attempts = [self._submit(number) for number in range(len(self.items))]
 
     @property
     def futures(self):
@@ -89,7 +97,9 @@ class Tasks:
                     coming.add(attempt.tell)
                 time.sleep(TICK_S)
                 continue
-            self._take(self._by_tell[next(coming)])
+            again = self._take(self._by_tell[next(coming)])
+            if again is not None:
+                coming.add(again.tell)
         wait([part for parts in self._kept.values() for part in parts],
              timeout=max(until - time.monotonic(), 1))
 
@@ -100,14 +110,47 @@ class Tasks:
         return [Shards(self._kept[number], "kept", lambda part: part.result(deadline_s))
                 for number in range(len(self.items))]
 
-    def events(self, ranks, began):
-        """Return one "task" event for each attempt."""
+    def events(self, ranks, began, deaths):
+        """Return one "task" event for each attempt.
+
+        Parameters
+        ----------
+        ranks : dict
+            {worker's address: its number}
+        began : float
+        deaths : dict
+            {address of a worker that died: Death}
+        """
         taken = [(number, answer.worker, answer.start_s, answer.end_s, answer.nbytes, again)
                  for number, (answer, again) in self._winners().items()]
         lost = [(a.number, a.worker, a.seen_s, ended_s, 0, a.again) for a, ended_s in self.lost]
         return [("task", ranks.get(worker, -1), start_s - began, end_s - began, -1, nbytes, -1,
                  f"{self.name} {number}{AGAIN * again}")
-                for number, worker, start_s, end_s, nbytes, again in taken + lost]
+                for number, worker, start_s, end_s, nbytes, again in taken + lost
+                ] + self._cut_short(ranks, began, deaths)
+
+    def _cut_short(self, ranks, began, deaths):
+        """Return events of attempts that died with their workers: each worker ran one of them."""
+        events = []
+        for worker, death in deaths.items():
+            mine = sorted(number for key, number in death.tasks if key.startswith(self.key))
+            if worker in ranks and mine:
+                before = [a.end_s for a in self.answers.values() if a.worker == worker]
+                events.append(("task", ranks[worker], max(before, default=began) - began,
+                               death.time - began, -1, 0, -1, f"{self.name} {mine[0]}{LOST}"))
+        return events
+
+    def marks(self, ranks, deaths):
+        """Return events of losses, and of the results that made them good."""
+        marks = []
+        for worker, death in deaths.items():
+            marks.append(("confirmed", ranks[worker], death.time, death.time, -1, 0, -1, ""))
+            again = [number for key, number in death.tasks if key.startswith(self.key)]
+            ends = [self.answers[number].end_s for number in again if number in self.answers]
+            if ends:
+                marks.append(("recovered", ranks[worker], max(ends), max(ends), -1, 0, -1,
+                              "its tasks are done"))
+        return marks
 
     def _winners(self):
         beaten = {a.number: a.again for a, _ in self.lost}
@@ -115,22 +158,35 @@ class Tasks:
                 for number in range(len(self.items))}
 
     def _submit(self, number, again=False, worker=None):
+        losses = self._losses[number]
         run = self.client.submit(
-            run_task, self.code, self.items[number], self.keep, pure=False,
-            key=(self.key + AGAIN.strip() * again, number),
+            run_task, self.code, self.resolve(self.items[number], bool(losses)), self.keep,
+            self.injection, pure=False,
+            key=(self.key + AGAIN.strip() * again + f"-{losses}" * bool(losses), number),
             workers=self.where if worker is None else [worker])
         tell = run if self.keep is None else self.client.submit(
             tell_answer, run, pure=False, key=(f"tell-{run.key[0]}", number))
         return Attempt(number, run, tell, again, worker or "", time.time() if worker else 0.0)
 
     def _take(self, attempt):
-        """Take an attempt's answer, unless the task has one already."""
+        """Take an attempt's answer, unless the task has one already.
+
+        Returns a new attempt, if this one could not run because its part of the data was gone.
+        """
         number = attempt.number
-        if number in self.answers or attempt.tell.status == "cancelled":
-            return
-        if attempt.tell.status == "error":
-            raise failed_task(attempt.tell, number)
-        self.answers[number] = attempt.tell.result()
+        if number in self.answers or attempt not in self.attempts:
+            return None
+        answer = self._answer_of(attempt)
+        if answer is None and self._losses[number] < TRIES:
+            self._losses[number] += 1
+            self.attempts.remove(attempt)
+            self.attempts.append(self._submit(number))
+            self._by_tell[self.attempts[-1].tell] = self.attempts[-1]
+            return self.attempts[-1]
+        if answer is None:
+            raise ShardLost("The data of a task is lost again and again.", where=f"item {number}",
+                            got=f"{TRIES} attempts")
+        self.answers[number] = answer
         if self.keep is not None:
             self._kept[number] = [
                 self.client.submit(part_of, attempt.run, position, pure=False,
@@ -143,6 +199,16 @@ class Tasks:
                 self.lost.append((other, time.time()))
                 self.client.cancel([other.run, other.tell], force=True)
         self.attempts = [a for a in self.attempts if a.number != number]
+        return None
+
+    def _answer_of(self, attempt):
+        """Return the answer; None if the task's part of the data was gone, so that it has none."""
+        try:
+            return attempt.tell.result()
+        except (CancelledError, ShardLost):
+            return None
+        except Exception as error:
+            raise failed_task(error, attempt.number) from error
 
     def _back_up(self, backup, workers):
         """Submit, and return, second attempts at late tasks, one for each idle worker."""
@@ -166,23 +232,21 @@ class Tasks:
         return new
 
 
-def failed_task(future, number):
+def failed_task(error, number):
     """Return a labkit error for a task that raised, or whose worker died each time."""
-    error = future.exception()
-    if type(error).__name__ == "KilledWorker":
+    if isinstance(error, KilledWorker):
         return ClusterError("A task's worker died each time it ran.", where=f"item {number}",
                             got=str(error))
-    named = task_error(error, number)
-    named.__cause__ = error
-    return named
+    return task_error(error, number)
 
 
 # ---- in a worker
 
 
-def run_task(code, item, keep=None):
+def run_task(code, item, keep=None, injection=None):
     """Run one task of `map`; return its Answer."""
-    from distributed import get_worker
+    if injection is not None:
+        inject.strike_task(injection, Announcer())
     if isinstance(item, tuple):          # perhaps of zipped shards
         item = tuple(map(_value, item))
     item = _value(item)

@@ -10,36 +10,39 @@ on its dashboard; it does not carry their messages.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import secrets
 import threading
 import time
-from collections import Counter
+from collections import deque
 from contextlib import ExitStack
+from typing import NamedTuple
 
-import cloudpickle
-import numpy as np
-from dask.sizeof import sizeof
-from distributed import Lock, wait
+from distributed import CancelledError, Lock
 from distributed.client import _current_client
 
-from labkit import sharding
 from labkit.cluster import rendezvous, start
-from labkit.cluster.peer import Options, Outcome, Packed, Placed, cause_of, run_peer
+from labkit.cluster.entry import TOPIC, Options, pickled
+from labkit.cluster.inject import Injection, stop_task_faults
+from labkit.cluster.runs import REPLACEMENT_S, PeerRun
+from labkit.cluster.shards import Part, place
 from labkit.cluster.tasks import Tasks
-from labkit.errors import (
-    ClusterError,
-    ConfigurationError,
-    DeadlineExceeded,
-    DeadlockError,
-)
+from labkit.cluster.watch import Watch
+from labkit.elastic import TRIES
+from labkit.errors import ClusterError, ConfigurationError, DeadlineExceeded
+from labkit.faults import check_plan
 from labkit.records import Events, Run, WorldInfo
 from labkit.serial import task_name
 from labkit.sharding import Shards
 from labkit.world import World, check_shards, check_workers
 
-LARGE = 1_000_000            # bytes from which a part goes straight to its worker
-GRACE_S = 5                  # for the other peers to report, once one has failed
-REPLACEMENT_S = 10           # for a worker that died to be replaced
+
+class Death(NamedTuple):
+    """What is known of a worker that has ended."""
+
+    time: float
+    tasks: list
+    """Keys of the tasks that it was to do, one of which it did."""
 
 
 class ClusterWorld(World):
@@ -66,6 +69,8 @@ class ClusterWorld(World):
         Whether what passes a socket is checked, and sent again where it is wrong: see
         `Run.resent`. Arrays that are read from their owner's memory pass none; TLS checks
         by itself, and ends the connection.
+    hang_s : float
+        How long a worker's process may be stopped before its nanny ends and replaces it.
 
     Raises
     ------
@@ -76,7 +81,8 @@ class ClusterWorld(World):
     """
 
     def __init__(self, workers_or_address=None, workers=None, *, deadline_s=120,
-                 memory_limit="auto", security=None, transport="auto", checksums=False):
+                 memory_limit="auto", security=None, transport="auto", checksums=False,
+                 hang_s=1.5):
         workers, address = start.resolve(workers_or_address, workers)
         if workers is not None:
             check_workers(workers)
@@ -92,8 +98,10 @@ class ClusterWorld(World):
         self._id = secrets.token_hex(8)
         self._busy = threading.Lock()
         self._stack = ExitStack()
-        self._gone = set()
+        self._gone = {}                  # address of a worker that has ended -> when
+        self._told = deque(maxlen=10_000)    # what workers and nannies say of faults
         self._workers = []               # addresses by rank
+        self._numbers = {}               # the rank of every address that has had one
         self._listens = {}               # worker address -> its hub's Address
         try:
             if address is None:
@@ -105,6 +113,9 @@ class ClusterWorld(World):
             self._stack.callback(self._close_hubs)
             self.client.subscribe_topic("all", self._on_event)
             self._stack.callback(self.client.unsubscribe_topic, "all")
+            self.client.subscribe_topic(TOPIC, self._on_fault)
+            self._stack.callback(self.client.unsubscribe_topic, TOPIC)
+            self._watch(hang_s)
             survey = self._survey()
             super().__init__(workers if workers is not None else max(1, len(survey)))
             self._choose(survey)
@@ -116,6 +127,13 @@ class ClusterWorld(World):
     def dashboard(self):
         """The address of Dask's dashboard."""
         return self.client.dashboard_link
+
+    def _watch(self, hang_s):
+        """Have nannies end workers that stand still."""
+        watch = Watch(f"labkit-{self._id}", TOPIC, hang_s)
+        self.client.register_plugin(watch)
+        if self._shared:
+            self._stack.callback(self.client.unregister_worker_plugin, watch.name, nanny=True)
 
     def close(self):
         """End what this world started; leave a cluster that was given by address running."""
@@ -129,77 +147,18 @@ class ClusterWorld(World):
 
     # ---- run
 
-    def run(self, program, *shards, record=True, tolerate_loss=False):
+    def run(self, program, *shards, record=True, tolerate_loss=False, faults=None, elastic=False,
+            checkpoints=None):
         check_shards(shards, self.workers)
-        code = _pickled(program)
-        name = f"{task_name(program)}-{secrets.token_hex(4)}"
+        plan = check_plan(faults, self)
+        code = pickled(program)
+        job = secrets.token_hex(8) if elastic or checkpoints is not None else ""
+        options = Options(self.deadline_s, record, self.transport, self.checksums, plan=plan,
+                          job=job, checkpoints=checkpoints)
         with self._exclusive():
             self._choose(self._survey())
-            secret = secrets.token_bytes(32)
-            addresses = [self._listens[worker] for worker in self._workers]
-            options = Options(self.deadline_s, record, self.transport, self.checksums)
-            futures = [
-                self.client.submit(
-                    run_peer, self._id, rank, addresses, secret, code, options,
-                    *[self._part(parts, rank) for parts in shards],
-                    key=(name, rank), workers=[worker], allow_other_workers=False, pure=False,
-                    retries=0)
-                for rank, worker in enumerate(self._workers)]
-            outcomes = self._outcomes(futures, tolerate_loss)
-        return self._record(outcomes)
-
-    def _outcomes(self, futures, tolerate_loss):
-        """Wait for all peers; return their outcomes, or raise what went wrong."""
-        deadline = time.monotonic() + self.deadline_s + GRACE_S
-        try:
-            while True:
-                with contextlib.suppress(TimeoutError):
-                    wait(futures, timeout=0.2)
-                    outcomes = self.client.gather(futures)
-                    break
-                lost = [rank for rank, worker in enumerate(self._workers) if worker in self._gone]
-                if lost:
-                    deadline = min(deadline, time.monotonic() + GRACE_S)
-                    alive = [f for r, f in enumerate(futures) if r not in lost]
-                    done = all(f.done() for f in alive)
-                    if done and alive and tolerate_loss:
-                        outcomes = self._without(lost, futures)
-                        break
-                    if done or time.monotonic() > deadline:
-                        raise self._lost_error(lost)
-                if time.monotonic() > deadline:
-                    late = [rank for rank, future in enumerate(futures) if not future.done()]
-                    self._replace([self._workers[rank] for rank in late], futures)
-                    raise self._overdue_error(late)
-        except BaseException:
-            self._stop_peers(futures)
-            raise
-        failed = [outcome for outcome in outcomes if outcome.error is not None]
-        if failed:
-            _raise_first(failed, self.deadline_s)
-        return outcomes
-
-    def _without(self, lost, futures):
-        """Return the outcomes of a run that went on without some of its peers."""
-        self.client.cancel([futures[rank] for rank in lost], force=True)
-        alive = iter(self.client.gather([f for r, f in enumerate(futures) if r not in lost]))
-        return [Outcome(rank, lost=True) if rank in lost else next(alive)
-                for rank in range(len(futures))]
-
-    def _record(self, outcomes):
-        zero = min(outcome.start_s for outcome in outcomes if not outcome.lost)
-        events = [(kind, rank, start_s - zero, end_s - zero, *rest)
-                  for outcome in outcomes
-                  for kind, rank, start_s, end_s, *rest in outcome.events]
-        return Run(
-            results=[outcome.result for outcome in outcomes],
-            seconds=max(outcome.end_s for outcome in outcomes) - zero,
-            messages=sum(outcome.messages for outcome in outcomes),
-            nbytes=sum(outcome.nbytes for outcome in outcomes),
-            resent=sum(outcome.resent for outcome in outcomes),
-            lost=tuple(outcome.rank for outcome in outcomes if outcome.lost),
-            events=Events(events),
-            world=self._info(sum((outcome.links for outcome in outcomes), Counter())))
+            return PeerRun(self, code, task_name(program), shards, options, elastic,
+                           tolerate_loss).go()
 
     def _info(self, links=()):
         # Each link has two ends.
@@ -207,23 +166,11 @@ class ClusterWorld(World):
         return WorldInfo("cluster", self.workers, detail=self.client.scheduler.address,
                          transport=transport)
 
-    def _part(self, parts, rank):
-        """Return one peer's part in the form in which it travels best."""
-        if isinstance(parts, Shards):
-            part = parts.parts[rank]
-            return Placed(part) if not hasattr(part, "key") else part
-        part = parts[rank]
-        if not isinstance(part, np.ndarray):
-            # Dask would look into lists, and make several objects of one that occurs twice.
-            part = Packed(_pickled(part))
-        if sizeof(part) < LARGE:
-            return part
-        return self.client.scatter([part], workers=[self._workers[rank]], hash=False)[0]
-
     # ---- map
 
-    def map(self, task, items, work=None, record=True, keep=None, backup=None):
-        code = _pickled(task)
+    def map(self, task, items, work=None, record=True, keep=None, backup=None, faults=None):
+        code = pickled(task)
+        plan = check_plan(faults, self, tasks=True)
         kept = isinstance(items, Shards) and items.by == "kept"
         items = items.parts if isinstance(items, Shards) else list(items)
         with self._exclusive():
@@ -233,18 +180,40 @@ class ClusterWorld(World):
             # A task that may run anywhere also runs on the replacement of a worker that died.
             where = self._workers if len(survey) > self.workers else None
             began = time.time()
-            tasks = Tasks(self.client, task_name(task), code, items, where, keep)
+            numbers = {worker: number for number, worker in enumerate(self._workers)}
+            injection = Injection(secrets.token_hex(4), numbers, plan, began) if plan else None
+            tasks = Tasks(self.client, task_name(task), code, items, where, keep, self._item,
+                          injection)
             try:
                 self._finish(tasks, backup)
             except BaseException:
                 self.client.cancel(tasks.futures, force=True)
                 raise
+            finally:
+                if plan:
+                    self._on_workers(stop_task_faults, injection.key)
         answers = [tasks.answers[number] for number in range(len(items))]
-        ranks = {worker: rank for rank, worker in enumerate(self._workers)}
+        deaths = {w: d for w, d in self._gone.items() if w in numbers and d.time >= began}
+        for worker in {answer.worker for answer in answers} - numbers.keys():
+            dead = [number for w, number in numbers.items() if w in deaths]
+            numbers[worker] = dead[0] if dead else -1
         returned = answers if keep is None else []
+        events = tasks.events(numbers, began, deaths) if record else []
+        marks = self._marks(began, numbers, plan) + tasks.marks(numbers, deaths)
+        events += [(kind, rank, begin - began, end - began, *rest)
+                   for kind, rank, begin, end, *rest in marks]
         return Run(tasks.results(self.deadline_s), time.time() - began, len(returned),
-                   sum(answer.nbytes for answer in returned),
-                   Events(tasks.events(ranks, began) if record else ()), world=self._info())
+                   sum(answer.nbytes for answer in returned), Events(events), world=self._info())
+
+    def _item(self, item, anew=False):
+        """Return an item as Dask takes it: futures in the place of parts."""
+        if isinstance(item, tuple):              # of zipped shards, perhaps
+            return tuple(self._item(one, anew) for one in item)
+        if not isinstance(item, Part):
+            return item
+        if anew and item.future.status != "finished":
+            item.future = None
+        return self._future(item)
 
     def _finish(self, tasks, backup):
         try:
@@ -262,20 +231,44 @@ class ClusterWorld(World):
     # ---- data
 
     def _place(self, blocks, by):
-        futures = []
-        for rank, mine in enumerate(blocks):
-            where = {"workers": [self._workers[rank]], "allow_other_workers": False}
-            if all(hasattr(block, "dask") for block in mine):      # chunks of a dask array
-                mine = [self.client.compute(block, **where) for block in mine]
-            else:
-                mine = self.client.scatter(mine, workers=[self._workers[rank]], hash=False)
-            futures.append(self.client.submit(_placed, mine, pure=False, **where))
+        parts = [Part(mine) for mine in blocks]
         with _current(self.client):
-            wait(futures, timeout=self.deadline_s)
-        for future in futures:
-            if future.status == "error":
-                raise future.exception()
-        return Shards(futures, by, fetch=lambda future: future.result(self.deadline_s).value)
+            place(self.client, parts, self._workers, self.deadline_s)
+        return Shards(parts, by, fetch=self._fetch)
+
+    def _fetch(self, part):
+        with _current(self.client):
+            return self._future(part).result(self.deadline_s).value
+
+    def _future(self, part, worker=None):
+        """Return a part's future; if its worker is gone, place the part anew, with `worker`."""
+        if part.future is None or part.worker in self._gone:
+            worker = worker or self._workers[self._numbers.get(part.worker, 0)]
+            self._place_again(part, worker)
+        return part.future
+
+    def _place_again(self, part, worker):
+        for attempt in range(TRIES):
+            try:
+                place(self.client, [part], [self._alive(worker)], self.deadline_s)
+                return
+            except (CancelledError, KeyError):           # it has died, which nobody knew yet
+                if attempt == TRIES - 1:
+                    raise
+                time.sleep(0.1)
+
+    def _alive(self, worker):
+        """Return this worker, or one that lives."""
+        limit = time.monotonic() + REPLACEMENT_S
+        while worker in self._gone:
+            alive = [other for other in self._survey() if other not in self._gone]
+            if alive:
+                return alive[0]
+            if time.monotonic() > limit:
+                raise ClusterError("All workers have died, and none was replaced.",
+                                   where=self.client.scheduler.address)
+            time.sleep(0.05)
+        return worker
 
     # ---- workers
 
@@ -302,12 +295,16 @@ class ClusterWorld(World):
                     remedy="ask for fewer workers, start more, or wait for the others' work to end")
             time.sleep(0.1)
             survey = self._survey()
-        new = [worker for worker in chosen if worker not in self._listens]
-        if new:
-            self._open_hubs(new)
+        self._open_new_hubs(chosen)
         spare = iter([worker for worker in chosen if worker not in self._workers])
         self._workers = [worker if worker in survey else next(spare)
                          for worker in self._workers] or chosen
+        self._numbers.update(zip(self._workers, itertools.count()))
+
+    def _open_new_hubs(self, workers):
+        new = [worker for worker in workers if worker not in self._listens]
+        if new:
+            self._open_hubs(new)
 
     def _open_hubs(self, workers):
         try:
@@ -323,15 +320,17 @@ class ClusterWorld(World):
                                remedy="start workers with --nthreads 1 --nworkers N")
         self._listens.update(hubs)
 
-    def _close_hubs(self):
+    def _on_workers(self, function, *args):
+        """Run a function in every worker that was given a hub, and still lives."""
         alive = [worker for worker in self._listens if worker not in self._gone]
-        with contextlib.suppress(Exception):         # a worker that is gone has closed its own
-            self.client.run(rendezvous.close_hub, self._id, workers=alive, on_error="ignore")
+        with contextlib.suppress(Exception):         # one that dies meanwhile needs it no more
+            self.client.run(function, *args, workers=alive, on_error="ignore")
+
+    def _close_hubs(self):
+        self._on_workers(rendezvous.close_hub, self._id)
 
     def _stop_peers(self, futures):
-        alive = [worker for worker in self._workers if worker not in self._gone]
-        with contextlib.suppress(Exception):
-            self.client.run(rendezvous.interrupt_peer, self._id, workers=alive, on_error="ignore")
+        self._on_workers(rendezvous.interrupt_peer, self._id)
         self.client.cancel(futures, force=True)
 
     def _replace(self, workers, futures):
@@ -347,7 +346,27 @@ class ClusterWorld(World):
     def _on_event(self, event):
         _, message = event
         if message.get("action") == "remove-worker":
-            self._gone.add(message["worker"])
+            self._gone.setdefault(message["worker"], Death(time.time(), [
+                key for key in map(tuple, message["processing-tasks"]) if len(key) == 2]))
+
+    def _on_fault(self, event):
+        self._told.append(event[1])
+
+    def _struck(self, since):
+        """Return (position in the plan, worker's address, time, step) of faults since then."""
+        return [(told["fault"], told["worker"], told["time"], told["step"])
+                for told in list(self._told) if "fault" in told and told["time"] >= since
+                and told["worker"] in self._listens]
+
+    def _marks(self, since, numbers, plan):
+        """Return the events of faults since then, of workers with these numbers."""
+        injected = [("injected", numbers[worker], when, when, -1, 0, step,
+                     repr(plan.faults[position]))
+                    for position, worker, when, step in self._struck(since) if worker in numbers]
+        suspected = [("suspected", numbers[told["suspected"]], told["time"], told["time"], -1, 0,
+                      -1, "it has stopped") for told in list(self._told)
+                     if told.get("suspected") in numbers and told["time"] >= since]
+        return injected + suspected
 
     @contextlib.contextmanager
     def _exclusive(self):
@@ -367,46 +386,6 @@ class ClusterWorld(World):
                 held.callback(lock.release)
             yield
 
-    # ---- errors
-
-    def _lost_error(self, lost):
-        who = ", ".join(f"peer {rank} at {self._workers[rank]}" for rank in lost)
-        return ClusterError("A worker died during the run.", got=who,
-                            expected="all workers alive to the end",
-                            remedy="run again: a worker that was started here is replaced; "
-                                   "data that had been placed on it must be sharded again")
-
-    def _overdue_error(self, late):
-        return DeadlineExceeded(
-            "Peers still compute after the deadline.", expected=f"{self.deadline_s} s",
-            got=f"peers {late}", remedy="give the world a longer deadline_s")
-
-
-def _raise_first(failed, deadline_s):
-    """Raise the cause among errors of which most are consequences."""
-    for outcome in failed:
-        if outcome.cause == "program":
-            raise outcome.error from cause_of(outcome.error)
-    waiting = [outcome for outcome in failed if outcome.cause == "waiting"]
-    if waiting:
-        waits = "; ".join(outcome.waits for outcome in failed if outcome.waits)
-        raise DeadlockError("The peers wait for each other.", got=waits,
-                            expected=f"every message that is awaited is sent within {deadline_s} s",
-                            remedy="find the peer that should have sent; labkit.simulated finds "
-                                   "a deadlock at once")
-    raise next((o.error for o in failed if o.cause == "gone"), failed[0].error)
-
-
-def _pickled(thing):
-    try:
-        return cloudpickle.dumps(thing)
-    except Exception as error:
-        what = f"function {task_name(thing)}" if callable(thing) else type(thing).__name__
-        raise ConfigurationError(
-            f"This {what} cannot be sent to the workers.", got=error,
-            expected="something that can be pickled, with all that it refers to",
-            remedy="create files, locks and connections inside the program") from error
-
 
 @contextlib.contextmanager
 def _current(client):
@@ -420,7 +399,3 @@ def _current(client):
         yield
     finally:
         _current_client.reset(token)
-
-
-def _placed(blocks):
-    return Placed(sharding.concatenate(blocks))

@@ -1,4 +1,4 @@
-"""The simulated world: thousands of peers on a virtual clock, in this process.
+"""Thousands of peers on a virtual clock, in this process.
 
     sender's port out           the wire            receiver's port in
     |== nbytes/bandwidth ==|  -- latency -->  |== nbytes/bandwidth ==|  -> recv returns
@@ -18,29 +18,17 @@ from __future__ import annotations
 
 import gc
 import heapq
+import itertools
 from collections import defaultdict, deque
 
 import numpy as np
 from greenlet import getcurrent, greenlet
 
 from labkit import wire
-from labkit.errors import ConfigurationError
-from labkit.network import named_machine, named_network
-from labkit.records import Events, Run, WorldInfo
-from labkit.serial import (
-    checked,
-    deadlock_error,
-    local_parts,
-    place_here,
-    program_error,
-    run_task,
-    stop,
-    task_name,
-)
-from labkit.sharding import Shards
-from labkit.simulated_tasks import assign, map_record, stored_in, value_of
-from labkit.world import Peer, World, check_shards, take
+from labkit.serial import deadlock_error, stop
+from labkit.world import Peer, take
 
+ACTION = -1                      # in the place of a sender: something to do at that time
 GARBAGE_OBJECTS = 500_000        # new ones before the garbage collector looks
 
 
@@ -56,6 +44,7 @@ class SimulatedPeer(Peer):
         self._in_free_s = 0.0
         self._arrived = defaultdict(deque)   # channel -> (source, message, nbytes, arrival_s)
         self._greenlet = None
+        self._naps = 0                   # waits so far
 
     def _send(self, to, message):
         run, network = self._run, self._network
@@ -71,18 +60,37 @@ class SimulatedPeer(Peer):
             run.events.append(("send", self.rank, start, self._clock, to, nbytes, self._step,
                                self._channel))
 
-    def _recv(self, source):
+    def now(self):
+        return self._clock
+
+    def _recv(self, source, timeout_s=None):
         start = self._clock
         found = take(self._arrived[self._channel], source)
         if found is None:
-            self._awaits = self._channel, source
-            found = getcurrent().parent.switch()
+            found = self._wait(source, timeout_s)
+            if found is None:
+                self._clock = max(self._clock, start + timeout_s)
+                return None
         sender, message, nbytes, arrival = found
         self._clock = (arrival if arrival > start else start) + self._network.overhead_s
         if self._run.recording:
             self._run.events.append(("recv", self.rank, start, self._clock, sender, nbytes,
                                      self._step, self._channel))
         return sender, message
+
+    def _wait(self, source, timeout_s):
+        """Let others run until a message is there; None when time is up."""
+        self._awaits = self._channel, source
+        self._naps += 1
+        if timeout_s is not None:
+            nap = self._naps
+            self._run.at(self._clock + timeout_s, lambda: self._wake(nap))
+        return getcurrent().parent.switch()
+
+    def _wake(self, nap):
+        if nap == self._naps and self._awaits is not None:
+            self._awaits = None
+            self._greenlet.switch(None)
 
     def _mark_step(self):
         if self._run.recording:
@@ -97,7 +105,7 @@ class SimulatedPeer(Peer):
                                      ""))
 
 
-class _SimulatedRun:
+class SimulatedRun:
     """The state of one run: messages under way, counts, events."""
 
     def __init__(self, size, network, machine, seed, recording):
@@ -105,10 +113,12 @@ class _SimulatedRun:
         self.network = network
         self.machine = machine
         self.recording = recording
+        self.ended = False               # before all peers have returned
         self.events = []
         self.messages = self.nbytes = 0
         self._rng = np.random.default_rng(seed)
         self._last = {}                  # (source, to) -> when its last message reached the port
+        self._order = itertools.count()
         self._heap = []                  # (time at the port, number, source, to, ...)
         self.peers = [SimulatedPeer(rank, self) for rank in range(size)]
 
@@ -126,8 +136,12 @@ class _SimulatedRun:
         self.messages += 1
         self.nbytes += nbytes
         # The number keeps equal times in order of sending, and messages out of comparisons.
-        heapq.heappush(self._heap, (at_port_s, self.messages, source, to, channel, message,
+        heapq.heappush(self._heap, (at_port_s, next(self._order), source, to, channel, message,
                                     nbytes))
+
+    def at(self, seconds, action):
+        """Call `action()` when everything that happens before that time has happened."""
+        heapq.heappush(self._heap, (seconds, next(self._order), ACTION, None, None, action, 0))
 
     def go(self, body):
         """Run every peer's `body(peer)` to its end, or raise DeadlockError."""
@@ -137,18 +151,24 @@ class _SimulatedRun:
         gc.set_threshold(GARBAGE_OBJECTS, *thresholds[1:])
         try:
             for peer in self.peers:
-                peer._greenlet = greenlet(body)
-                peer._greenlet.switch(peer)
-            while self._heap:
+                if not self.ended:
+                    peer._greenlet = greenlet(body)
+                    peer._greenlet.switch(peer)
+            while self._heap and not self.ended:
                 self._arrive(*heapq.heappop(self._heap))
-            waiting = [peer for peer in self.peers if not peer._greenlet.dead]
-            if waiting:
+            if not self.ended and (waiting := self._waiting()):
                 raise deadlock_error(waiting, self.peers)
         finally:
             gc.set_threshold(*thresholds)
             stop(peer._greenlet for peer in self.peers)
 
+    def _waiting(self):
+        return [peer for peer in self.peers if not peer._greenlet.dead]
+
     def _arrive(self, at_port_s, _, source, to, channel, message, nbytes):
+        if source == ACTION:
+            message()
+            return
         peer = self.peers[to]
         if peer._in_free_s > at_port_s:
             at_port_s = peer._in_free_s
@@ -159,70 +179,3 @@ class _SimulatedRun:
             peer._greenlet.switch(found)
         else:
             peer._arrived[channel].append(found)
-
-
-class SimulatedWorld(World):
-    """Peers on a virtual clock; made by `labkit.simulated`.
-
-    Parameters
-    ----------
-    workers : int
-        How many peers; thousands are fine.
-    network : str or Network
-        What connects them: "10GbE" by default; `labkit.network.NETWORKS` has more.
-    machine : str or Machine
-        What each computes with, for programs that call `me.work`.
-    seed : int
-        Of the network's jitter.
-    task_overhead_s : float
-        The scheduler's time for one task of `map`; Dask needs about 2.5 ms.
-    """
-
-    def __init__(self, workers=4, network="10GbE", machine="laptop core", seed=0,
-                 task_overhead_s=2.5e-3):
-        super().__init__(workers)
-        self.network = named_network(network)
-        self.machine = named_machine(machine)
-        self.seed = seed
-        if not task_overhead_s >= 0:
-            raise ConfigurationError("A scheduler cannot be faster than no time at all.",
-                                     expected="seconds, 0 or more", got=task_overhead_s,
-                                     where="task_overhead_s=")
-        self.task_overhead_s = task_overhead_s
-
-    def run(self, program, *shards, record=True, tolerate_loss=False):
-        check_shards(shards, self.workers)
-        run = _SimulatedRun(self.workers, self.network, self.machine, self.seed, record)
-        results = [None] * self.workers
-
-        def body(peer):
-            try:
-                results[peer.rank] = program(peer, *local_parts(shards, peer.rank))
-            except Exception as error:
-                raise program_error(error, peer) from error
-
-        run.go(body)
-        seconds = max(peer._clock for peer in run.peers)
-        return Run(results, seconds, run.messages, run.nbytes,
-                   Events(run.events), world=self.info())
-
-    def map(self, task, items, work=None, record=True, keep=None, backup=None):
-        parts = list(items.parts if isinstance(items, Shards) else items)
-        pinned = isinstance(items, Shards) and not any(map(stored_in, parts))
-        run_one = checked(task, keep)
-        results = [run_task(run_one, value_of(part), number) for number, part in enumerate(parts)]
-
-        def cost_s(number):
-            return self.machine.work_s(**(work(value_of(parts[number])) if work else {}))
-
-        schedule = assign(self, parts, pinned, cost_s, backup)
-        return map_record(self, results, schedule, task_name(task), record, keep)
-
-    def info(self):
-        return WorldInfo("simulated", self.workers, self.network)
-
-    def _place(self, blocks, by):
-        return place_here(blocks, by)
-
-    def __repr__(self):
-        return f"<labkit.simulated: {self.workers} workers, {self.network.name}>"

@@ -1,0 +1,99 @@
+"""The simulated world: the same programs and tasks, on a virtual clock; see `peers` and `tasks`."""
+
+from __future__ import annotations
+
+from labkit.errors import ConfigurationError
+from labkit.faults import check_plan
+from labkit.network import named_machine, named_network
+from labkit.records import Events, Run, WorldInfo
+from labkit.serial import (
+    checked,
+    local_parts,
+    place_here,
+    program_error,
+    run_task,
+    task_name,
+)
+from labkit.sharding import Shards
+from labkit.simulate.generations import FaultyRun
+from labkit.simulate.peers import SimulatedRun
+from labkit.simulate.tasks import assign, map_record, stored_in, value_of
+from labkit.world import World, check_shards
+
+
+class SimulatedWorld(World):
+    """Peers on a virtual clock; made by `labkit.simulated`.
+
+    Parameters
+    ----------
+    workers : int
+        How many peers; thousands are fine.
+    network : str or Network
+        What connects them: "10GbE" by default; `labkit.network.NETWORKS` has more.
+    machine : str or Machine
+        What each computes with, for programs that call `me.work`.
+    seed : int
+        Of the network's jitter.
+    task_overhead_s : float
+        The scheduler's time for one task of `map`; Dask needs about 2.5 ms.
+    checksums : bool
+        Whether links find what a `Corrupt` fault flips, and send it again.
+    hang_s : float
+        How long a worker may be stopped before it counts as dead, and is replaced.
+    """
+
+    def __init__(self, workers=4, network="10GbE", machine="laptop core", seed=0,
+                 task_overhead_s=2.5e-3, checksums=False, hang_s=1.5):
+        super().__init__(workers)
+        self.network = named_network(network)
+        self.machine = named_machine(machine)
+        self.seed = seed
+        self.checksums = checksums
+        self.hang_s = hang_s
+        if not task_overhead_s >= 0:
+            raise ConfigurationError("A scheduler cannot be faster than no time at all.",
+                                     expected="seconds, 0 or more", got=task_overhead_s,
+                                     where="task_overhead_s=")
+        self.task_overhead_s = task_overhead_s
+
+    def run(self, program, *shards, record=True, tolerate_loss=False, faults=None, elastic=False,
+            checkpoints=None):
+        check_shards(shards, self.workers)
+        if faults is not None or elastic or checkpoints is not None:
+            plan = check_plan(faults, self)
+            return FaultyRun(self, plan, record, elastic, tolerate_loss,
+                             checkpoints).run(program, shards, self.info())
+        run = SimulatedRun(self.workers, self.network, self.machine, self.seed, record)
+        results = [None] * self.workers
+
+        def body(peer):
+            try:
+                results[peer.rank] = program(peer, *local_parts(shards, peer.rank))
+            except Exception as error:
+                raise program_error(error, peer) from error
+
+        run.go(body)
+        seconds = max(peer._clock for peer in run.peers)
+        return Run(results, seconds, run.messages, run.nbytes,
+                   Events(run.events), world=self.info())
+
+    def map(self, task, items, work=None, record=True, keep=None, backup=None):
+        parts = list(items.parts if isinstance(items, Shards) else items)
+        pinned = isinstance(items, Shards) and not any(map(stored_in, parts))
+        run_one = checked(task, keep)
+        results = [run_task(run_one, value_of(part), number) for number, part in enumerate(parts)]
+
+        def cost_s(number):
+            return self.machine.work_s(**(work(value_of(parts[number])) if work else {}))
+
+        schedule = assign(self, parts, pinned, cost_s, backup)
+        return map_record(self, results, schedule, task_name(task), record, keep)
+
+    def info(self):
+        return WorldInfo("simulated", self.workers, self.network)
+
+    def _place(self, blocks, by):
+        return place_here(blocks, by)
+
+    def __repr__(self):
+        return f"<labkit.simulated: {self.workers} workers, {self.network.name}>"
