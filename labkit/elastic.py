@@ -55,7 +55,12 @@ class Commits:
 
 
 def _copied(value, before):
-    """Return a copy, in the memory of the last one if that fits: new pages cost more than bytes."""
+    """Return a copy, in the memory of the last one if that fits: new pages cost more than bytes.
+
+    An array that nobody may write to is kept as it is.
+    """
+    if isinstance(value, np.ndarray) and not value.flags.writeable:
+        return value
     fits = isinstance(value, np.ndarray) and isinstance(before, np.ndarray) and \
         (value.shape, value.dtype) == (before.shape, before.dtype) and before.flags.writeable
     if not fits:
@@ -73,22 +78,22 @@ def agree(me, commits, checkpoints=None):
     commits : Commits
         This peer's; changed.
     checkpoints : Checkpoints, optional
-        Where peer 0 looks if nobody remembers anything.
+        Where peer 0 looks for something newer than anybody remembers.
 
     Returns
     -------
     int
         The commit's number.
     """
-    numbers = me.allgather(commits.number)
-    newest = max(numbers)
-    if newest == 0 and checkpoints is not None:
-        found = checkpoints.load() if me.rank == 0 else None
-        number, state = me.broadcast(found and (found.number, found.arrays)) or (0, {})
-        commits.take(number, state, shared=True)
-        return number
-    if min(numbers) < newest:
-        root = numbers.index(newest)
+    saved = checkpoints.load() if checkpoints is not None and me.rank == 0 else None
+    numbers = me.allgather((commits.number, saved.number if saved else 0))
+    newest = max(number for number, _ in numbers)
+    if numbers[0][1] > newest:
+        state = me.broadcast(saved and (saved.number, saved.arrays))
+        commits.take(*state, shared=True)
+        return commits.number
+    if any(number < newest for number, _ in numbers):
+        root = [number for number, _ in numbers].index(newest)
         mine = (newest, commits.state, commits.shared) if me.rank == root else None
         number, state, shared = me.broadcast(mine, root)
         if me.rank != root and (shared or commits.number == 0):
@@ -108,3 +113,38 @@ def parts_of(members, n_parts):
     for number, part in enumerate(lost):
         mine[members[number % len(members)]].append(part)
     return mine
+
+
+class Known:
+    """The answers that a deterministic driver has got: all that it needs to be where it was.
+
+    In an elastic run they are committed one by one; after a loss the driver asks the same
+    questions again, and goes through those that are known in no time. Empty in any other run.
+
+    Parameters
+    ----------
+    me : Peer
+    """
+
+    def __init__(self, me):
+        self._me = me
+        state = me.restore()
+        self._answers = [state[str(number)] for number in range(len(state))]
+
+    def __len__(self):
+        return len(self._answers)
+
+    def __getitem__(self, number):
+        answer = self._answers[number]
+        return answer.copy() if isinstance(answer, np.ndarray) else answer
+
+    def add(self, answer):
+        """Commit an answer; return it."""
+        if not self._me.elastic:
+            return answer
+        kept = answer.copy() if isinstance(answer, np.ndarray) else answer
+        if kept is not answer:
+            kept.flags.writeable = False             # so that no commit has to copy it again
+        self._answers.append(kept)
+        self._me.commit(**{str(number): known for number, known in enumerate(self._answers)})
+        return answer

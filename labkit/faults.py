@@ -227,6 +227,19 @@ class FaultPlan:
         """Return the faults that begin at a worker: at it, or at the first end of a link."""
         return [fault for fault in self.faults if ranks_of(fault)[0] == rank]
 
+    def of_workers(self):
+        """Return the plan without faults of links."""
+        return FaultPlan(*[f for f in self.faults if isinstance(f, _OnWorker)], seed=self.seed)
+
+    def without(self, marks):
+        """Return the plan without what the events of a run say that was injected."""
+        left = list(self.faults)
+        for label in [event.label for event in marks if event.kind == "injected"]:
+            found = next((fault for fault in left if repr(fault) == label), None)
+            if found is not None:
+                left.remove(found)
+        return FaultPlan(*left, seed=self.seed)
+
     def __len__(self):
         return len(self.faults)
 

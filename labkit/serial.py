@@ -94,9 +94,12 @@ class _SerialRun:
 class SerialWorld(World):
     """Peers that take turns in this process; made by `labkit.serial`."""
 
-    def run(self, program, *shards, record=True, tolerate_loss=False, faults=None, elastic=False,
+    checksums = False
+
+    def run(self, program, *shards, record=True, tolerate_loss=False, faults=None, elastic=None,
             checkpoints=None):
-        refuse_faults(faults)
+        plan, _, checkpoints = self._under_run(faults, elastic, checkpoints)
+        refuse_faults(plan)
         check_shards(shards, self.workers)
         run = _SerialRun(self.workers, record)
         peers = []
@@ -130,7 +133,7 @@ class SerialWorld(World):
                    world=WorldInfo("serial", self.workers))
 
     def map(self, task, items, work=None, record=True, keep=None, backup=None, faults=None):
-        refuse_faults(faults)
+        refuse_faults(self._under_map(faults))
         zero = time.perf_counter()
         results, events = [], []
         for number, item in enumerate(items):

@@ -15,12 +15,14 @@ from __future__ import annotations
 import abc
 import contextlib
 import operator
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from labkit import collectives, sharding
 from labkit.elastic import Regroup
 from labkit.errors import ConfigurationError
+from labkit.faults import FaultPlan, check_plan
 
 CHANNELS = ("", "broadcast", "reduce", "allreduce", "reduce_scatter", "allgather", "alltoall",
             "barrier", "gossip")
@@ -217,6 +219,11 @@ class Peer(abc.ABC):
         """
         return
 
+    @property
+    def elastic(self):
+        """Whether what is committed is kept."""
+        return self._commits is not None
+
     def commit(self, shared=True, **state):
         """Keep a copy of the state from which to go on after a loss; see `labkit.elastic`.
 
@@ -283,14 +290,25 @@ class Peer(abc.ABC):
         return f"<peer {self.rank} of {self.size}>"
 
 
+class Under(NamedTuple):
+    """What holds for all runs inside `World.under`."""
+
+    plan: FaultPlan
+    elastic: bool
+    checkpoints: Any
+
+
 class World(abc.ABC):
     """Somewhere that programs run: serial, cluster or simulated. Use it in a `with` block."""
+
+    _under = Under(FaultPlan(), False, None)
 
     def __init__(self, workers):
         self.workers = check_workers(workers)
 
     @abc.abstractmethod
-    def run(self, program, *shards, record=True, tolerate_loss=False):
+    def run(self, program, *shards, record=True, tolerate_loss=False, faults=None, elastic=None,
+            checkpoints=None):
         """Run `program(me, part, ...)` on every peer at once.
 
         Parameters
@@ -305,6 +323,14 @@ class World(abc.ABC):
         tolerate_loss : bool
             Whether the run stands if peers die and all others return: the program has caught
             `PeerLost`, or not needed them. Their results are None.
+        faults : FaultPlan, optional
+            What goes wrong; by default nothing, or what `under` says. Not in the serial world.
+        elastic : bool, optional
+            Whether the peers that are left start the program again when one dies, with its part
+            of the shards and from what was committed last: see `labkit.elastic`. An entry of a
+            plain sequence waits for its peer's replacement.
+        checkpoints : Checkpoints, optional
+            Where peer 0 saves what is committed, and where the run begins if there is something.
 
         Returns
         -------
@@ -312,7 +338,7 @@ class World(abc.ABC):
         """
 
     @abc.abstractmethod
-    def map(self, task, items, work=None, record=True, keep=None, backup=None):
+    def map(self, task, items, work=None, record=True, keep=None, backup=None, faults=None):
         """Run `task(item)` for every item, on whichever worker is free.
 
         Parameters
@@ -334,12 +360,46 @@ class World(abc.ABC):
             given what finished ones took. One that takes longer gets a second attempt
             when a worker is idle; the first answer counts. See
             `labkit.models.map_reduce.backup`.
+        faults : FaultPlan, optional
+            What strikes workers; `at_step` counts the tasks that a worker has begun. What a dead
+            worker was at runs again, what was done does not.
 
         Returns
         -------
         Run
             With one "task" event for each attempt.
         """
+
+    @contextlib.contextmanager
+    def under(self, faults=None, elastic=False, checkpoints=None):
+        """Let faults strike all runs and maps inside a `with` block, each fault once.
+
+        For what starts several, or starts them out of sight: a MapReduce job, an estimator.
+        Steps, messages and time count anew in each. `elastic` and `checkpoints` are those of `run`.
+        """
+        outer = self._under
+        self._under = Under(check_plan(faults, self), elastic, checkpoints)
+        try:
+            yield
+        finally:
+            self._under = outer
+
+    def _under_run(self, faults, elastic, checkpoints):
+        """Return these arguments of a run, with what `under` says in the place of None."""
+        under = self._under
+        faults = check_plan(under.plan if faults is None else faults, self)
+        elastic = under.elastic if elastic is None else elastic
+        return faults, elastic, under.checkpoints if checkpoints is None else checkpoints
+
+    def _under_map(self, faults):
+        if faults is None:
+            return self._under.plan.of_workers()
+        return check_plan(faults, self, tasks=True)
+
+    def _struck_by(self, run):
+        """Return the run; what has struck in it strikes no more."""
+        self._under = self._under._replace(plan=self._under.plan.without(run.marks))
+        return run
 
     def shard(self, *arrays, by="contiguous"):
         """Cut arrays along their rows into one part a worker, and place the parts.

@@ -30,7 +30,6 @@ from labkit.cluster.tasks import Tasks
 from labkit.cluster.watch import Watch
 from labkit.elastic import TRIES
 from labkit.errors import ClusterError, ConfigurationError, DeadlineExceeded
-from labkit.faults import check_plan
 from labkit.records import Events, Run, WorldInfo
 from labkit.serial import task_name
 from labkit.sharding import Shards
@@ -147,18 +146,18 @@ class ClusterWorld(World):
 
     # ---- run
 
-    def run(self, program, *shards, record=True, tolerate_loss=False, faults=None, elastic=False,
+    def run(self, program, *shards, record=True, tolerate_loss=False, faults=None, elastic=None,
             checkpoints=None):
         check_shards(shards, self.workers)
-        plan = check_plan(faults, self)
+        plan, elastic, checkpoints = self._under_run(faults, elastic, checkpoints)
         code = pickled(program)
         job = secrets.token_hex(8) if elastic or checkpoints is not None else ""
         options = Options(self.deadline_s, record, self.transport, self.checksums, plan=plan,
                           job=job, checkpoints=checkpoints)
         with self._exclusive():
             self._choose(self._survey())
-            return PeerRun(self, code, task_name(program), shards, options, elastic,
-                           tolerate_loss).go()
+            run = PeerRun(self, code, task_name(program), shards, options, elastic, tolerate_loss)
+            return self._struck_by(run.go())
 
     def _info(self, links=()):
         # Each link has two ends.
@@ -170,7 +169,7 @@ class ClusterWorld(World):
 
     def map(self, task, items, work=None, record=True, keep=None, backup=None, faults=None):
         code = pickled(task)
-        plan = check_plan(faults, self, tasks=True)
+        plan = self._under_map(faults)
         kept = isinstance(items, Shards) and items.by == "kept"
         items = items.parts if isinstance(items, Shards) else list(items)
         with self._exclusive():
@@ -202,8 +201,9 @@ class ClusterWorld(World):
         marks = self._marks(began, numbers, plan) + tasks.marks(numbers, deaths)
         events += [(kind, rank, begin - began, end - began, *rest)
                    for kind, rank, begin, end, *rest in marks]
-        return Run(tasks.results(self.deadline_s), time.time() - began, len(returned),
-                   sum(answer.nbytes for answer in returned), Events(events), world=self._info())
+        return self._struck_by(Run(
+            tasks.results(self.deadline_s), time.time() - began, len(returned),
+            sum(answer.nbytes for answer in returned), Events(events), world=self._info()))
 
     def _item(self, item, anew=False):
         """Return an item as Dask takes it: futures in the place of parts."""

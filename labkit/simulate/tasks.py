@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import bisect
 import heapq
+from collections import deque
 from typing import Any, NamedTuple
 
 from labkit import wire
 from labkit.records import Events, Run
-from labkit.serial import AGAIN
+from labkit.serial import AGAIN, LOST
 from labkit.sharding import Shards
 
 
@@ -87,8 +88,8 @@ def value_of(part):
     return part.value if isinstance(part, Stored) else part
 
 
-def assign(world, parts, pinned, cost_s, backup=None):
-    """Return (first attempts in order, second attempts).
+def assign(world, parts, pinned, cost_s, backup=None, faults=None):
+    """Return (first attempts in order, second attempts, attempts that died with their worker).
 
     Parameters
     ----------
@@ -101,27 +102,42 @@ def assign(world, parts, pinned, cost_s, backup=None):
         ``cost_s(number)``, what computing takes.
     backup : callable, optional
         See `World.map`.
+    faults : TaskFaults, optional
     """
     free = [(0.0, rank) for rank in range(world.workers)]
-    attempts = []
-    for number, part in enumerate(parts):
-        assigned_s = (number + 1) * world.task_overhead_s
+    attempts, lost = [], []
+    todo = deque((number, (number + 1) * world.task_overhead_s) for number in range(len(parts)))
+    again = deque()                      # those whose worker died, and when they may run again
+    while todo or again:
+        ready = again and (pinned or not todo or again[0][1] <= free[0][0])
+        number, assigned_s = (again if ready else todo).popleft()
+        part = parts[number]
         free_s, rank = free[number % world.workers] if pinned else heapq.heappop(free)
         moved = sum(p.nbytes for p in stored_in(part) if p.rank != rank)
         sent = 0 if pinned or stored_in(part) else wire.size_of(part)
         start_s = max(free_s, assigned_s + world.network.message_s(sent))
         start_s += world.network.message_s(moved) if moved else 0.0
-        attempts.append(Attempt(number, rank, start_s, start_s + cost_s(number)))
+        end_s = free_s = start_s + cost_s(number)
+        died = False
+        if faults is not None:
+            reload_s = world.network.message_s(wire.size_of(value_of(part)))
+            end_s, died, free_s = faults.attempt(rank, number, start_s, end_s - start_s, reload_s)
+        (lost if died else attempts).append(Attempt(number, rank, start_s, end_s))
+        if died:
+            again.append((number, end_s + world.network.latency_s + world.task_overhead_s))
+        elif faults is not None:
+            faults.done(number, end_s)
         if pinned:
-            free[rank] = (attempts[-1].end_s, rank)
+            free[rank] = (free_s, rank)
         else:
-            heapq.heappush(free, (attempts[-1].end_s, rank))
-    return attempts, second_attempts(attempts, free, backup, cost_s) if backup else []
+            heapq.heappush(free, (free_s, rank))
+    attempts.sort()
+    return attempts, second_attempts(attempts, free, backup, cost_s) if backup else [], lost
 
 
-def map_record(world, results, schedule, name, record, keep):
-    """Return the Run of a map that was assigned like this."""
-    first, second = schedule
+def map_record(world, results, schedule, name, record, keep, marks=()):
+    """Return the Run of a map that was assigned like this, and struck by faults at `marks`."""
+    first, second, lost = schedule
     best = {attempt.number: attempt for attempt in first}
     for attempt in second:
         best[attempt.number] = min(best[attempt.number], attempt, key=lambda a: a.end_s)
@@ -133,11 +149,14 @@ def map_record(world, results, schedule, name, record, keep):
     events = [("task", a.rank, a.start_s, min(a.end_s, best[a.number].end_s), -1,
                sizes[a.number], -1, f"{name} {a.number}{again}")
               for attempts, again in ((first, ""), (second, AGAIN)) for a in attempts]
+    events += [("task", a.rank, a.start_s, a.end_s, -1, 0, -1, f"{name} {a.number}{LOST}")
+               for a in lost]
     returned = sorted((best[number].end_s + world.network.latency_s,
                        size if keep is None else 0) for number, size in enumerate(sizes))
     port_free = 0.0                  # the client's port in, one result at a time
     for at_port_s, nbytes in returned:
         port_free = max(port_free, at_port_s) + nbytes / world.network.bandwidth_Bps
     return Run(results, port_free, 0 if keep is not None else len(results),
-               sum(nbytes for _, nbytes in returned), Events(events if record else ()),
+               sum(nbytes for _, nbytes in returned),
+               Events([*(events if record else ()), *marks]),
                world=world.info())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from labkit.errors import ConfigurationError
-from labkit.faults import check_plan
 from labkit.network import named_machine, named_network
 from labkit.records import Events, Run, WorldInfo
 from labkit.serial import (
@@ -17,6 +16,7 @@ from labkit.serial import (
 from labkit.sharding import Shards
 from labkit.simulate.generations import FaultyRun
 from labkit.simulate.peers import SimulatedRun
+from labkit.simulate.task_faults import TaskFaults
 from labkit.simulate.tasks import assign, map_record, stored_in, value_of
 from labkit.world import World, check_shards
 
@@ -56,13 +56,13 @@ class SimulatedWorld(World):
                                      where="task_overhead_s=")
         self.task_overhead_s = task_overhead_s
 
-    def run(self, program, *shards, record=True, tolerate_loss=False, faults=None, elastic=False,
+    def run(self, program, *shards, record=True, tolerate_loss=False, faults=None, elastic=None,
             checkpoints=None):
         check_shards(shards, self.workers)
-        if faults is not None or elastic or checkpoints is not None:
-            plan = check_plan(faults, self)
-            return FaultyRun(self, plan, record, elastic, tolerate_loss,
-                             checkpoints).run(program, shards, self.info())
+        plan, elastic, checkpoints = self._under_run(faults, elastic, checkpoints)
+        if plan or elastic or checkpoints is not None:
+            run = FaultyRun(self, plan, record, elastic, tolerate_loss, checkpoints)
+            return self._struck_by(run.run(program, shards, self.info()))
         run = SimulatedRun(self.workers, self.network, self.machine, self.seed, record)
         results = [None] * self.workers
 
@@ -77,7 +77,8 @@ class SimulatedWorld(World):
         return Run(results, seconds, run.messages, run.nbytes,
                    Events(run.events), world=self.info())
 
-    def map(self, task, items, work=None, record=True, keep=None, backup=None):
+    def map(self, task, items, work=None, record=True, keep=None, backup=None, faults=None):
+        plan = self._under_map(faults)
         parts = list(items.parts if isinstance(items, Shards) else items)
         pinned = isinstance(items, Shards) and not any(map(stored_in, parts))
         run_one = checked(task, keep)
@@ -86,8 +87,10 @@ class SimulatedWorld(World):
         def cost_s(number):
             return self.machine.work_s(**(work(value_of(parts[number])) if work else {}))
 
-        schedule = assign(self, parts, pinned, cost_s, backup)
-        return map_record(self, results, schedule, task_name(task), record, keep)
+        struck = TaskFaults(self, plan) if plan else None
+        schedule = assign(self, parts, pinned, cost_s, backup, struck)
+        return self._struck_by(map_record(self, results, schedule, task_name(task), record, keep,
+                                          struck.marks if struck else ()))
 
     def info(self):
         return WorldInfo("simulated", self.workers, self.network)

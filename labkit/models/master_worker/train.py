@@ -9,6 +9,9 @@ The master (peer 0) has a shard too and answers its own question while the worke
 theirs. A question costs it n-1 messages out and n-1 in, all through its one port: simple,
 easy to follow, and the bottleneck once n or the answers are large.
 
+In an elastic run the master commits the answers: after the loss of a worker its driver runs through
+those that are known. A master that dies takes them along; checkpoints bring them back.
+
 Source: Gropp, Lusk and Skjellum, "Using MPI", 2014, section 3.6: self-scheduling, with data
 that stays where it is.
 """
@@ -18,6 +21,8 @@ from __future__ import annotations
 from itertools import count
 
 import numpy as np
+
+from labkit.elastic import Known
 
 MASTER = 0
 STOP = None          # in the place of a question
@@ -45,22 +50,24 @@ def train(me, local, drive):
 
 def _lead(me, local, drive):
     workers = [rank for rank in range(me.size) if rank != MASTER]
-    number, result = count(), None
+    number, result, known = count(), None, Known(me)
 
     def ask(question, value=None, op=np.add):
-        me.step(next(number))
+        step = next(number)
+        if step < len(known):
+            return known[step]
+        me.step(step)
         for worker in workers:
             me.send(worker, (question, value))
         combined = _answer(me, local, question, value)
         for worker in workers:              # in the order of ranks: the same bits every time
             combined = op(combined, me.recv(worker))
-        return combined
+        return known.add(combined)
 
     try:
         result = drive(ask)
     finally:                                # or the workers would wait for ever
-        for worker in workers:
-            me.send(worker, (STOP, result))
+        me.multicast(workers, (STOP, result))
     return result
 
 

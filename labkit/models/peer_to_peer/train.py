@@ -9,6 +9,9 @@ same decisions everywhere and nothing but answers has to travel: the question is
 An answer of m bytes costs each of n peers log2(n) messages of m bytes when it is short, and
 2(n-1) messages of m/n bytes when it is long (`labkit.collectives`).
 
+In an elastic run the answers are what is committed: after a loss `drive` runs through the ones
+that are known without a message, and goes on from there.
+
 Source: Agarwal, Chapelle, Dudik and Langford, "A reliable effective terascale linear
 learning system", JMLR 15, 2014: all-reduce with L-BFGS.
 """
@@ -18,6 +21,8 @@ from __future__ import annotations
 from itertools import count
 
 import numpy as np
+
+from labkit.elastic import Known
 
 
 def train(me, local, drive):
@@ -36,11 +41,14 @@ def train(me, local, drive):
     object
         What `drive` returns: the same on every peer, to the last bit.
     """
-    number = count()
+    number, known = count(), Known(me)
 
     def ask(question, value=None, op=np.add):
-        me.step(next(number))
+        step = next(number)
+        if step < len(known):
+            return known[step]
+        me.step(step)
         me.work(**local.work(question))
-        return me.allreduce(local.answer(question, value), op)
+        return known.add(me.allreduce(local.answer(question, value), op))
 
     return drive(ask)
