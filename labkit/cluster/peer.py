@@ -266,7 +266,7 @@ class ClusterPeer(Peer):
     def deliver(self, source, channel, message, nbytes):
         if self._wanted:                 # what is wanted is the next message, which this is
             self._wanted.pop((source, channel), None)
-        if self._late and (due := self._due(source)) > time.monotonic():
+        if self._late and (due := self._due(source)) is not None:
             heapq.heappush(self._held, (due, next(self._count), source, channel, message, nbytes))
             return
         self._arrived[channel].append((source, message, nbytes))
@@ -348,13 +348,15 @@ class ClusterPeer(Peer):
         self._late.append((ranks, delay_s, until))
 
     def _due(self, source):
-        """Return when a message that has come now may be seen; none overtakes another."""
+        """Return when a message that has come now may be seen; None for at once.
+
+        It stays behind those that came before, also where these are due and not yet released.
+        """
         now = time.monotonic()
-        due = max((entry[0] for entry in self._held if entry[2] == source), default=now)
-        for ranks, delay_s, until in self._late:
-            if source in ranks and now < until:
-                due = max(due, until if delay_s is None else now + delay_s)
-        return due
+        due = [entry[0] for entry in self._held if entry[2] == source]
+        due += [until if delay_s is None else now + delay_s
+                for ranks, delay_s, until in self._late if source in ranks and now < until]
+        return max(due, default=None)
 
     def _release(self):
         now = time.monotonic()

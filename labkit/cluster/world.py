@@ -232,6 +232,7 @@ class ClusterWorld(World):
 
     def _place(self, blocks, by):
         parts = [Part(mine) for mine in blocks]
+        self._choose(self._survey(), idle=False)         # who was lost is replaced by now
         with _current(self.client):
             place(self.client, parts, self._workers, self.deadline_s)
         return Shards(parts, by, fetch=self._fetch)

@@ -97,11 +97,13 @@ class FaultyPeer(SimulatedPeer):
                 self._frozen_until_s = self._run.pause(self, fault, now)
             else:
                 self._take(fault, now)
-        if self._to_raise is not None:
+        if self.crashed:
+            self._awaits = None                          # no timeout and no notice wakes it
+        elif self._to_raise is not None:
             self._awaits = None
             self._clock = max(self._clock, now)
             self._greenlet.switch(None)
-        elif not self.crashed:
+        else:
             self._expect()
 
     def _take(self, fault, now):
@@ -187,10 +189,11 @@ class FaultyPeer(SimulatedPeer):
         if self._noticed and (source is None or source in self._noticed or self._channel):
             rank = source if source in self._noticed else next(iter(self._noticed))
             raise self._noticed.pop(rank)
-        senders = set(range(self.size)) - {self.rank} if source is None else {source}
-        if senders <= self._dead and not any(
+        dead = source in self._dead if source is not None else (
+            0 < len(self._dead) == self.size - 1)
+        if dead and not any(
                 source in (None, entry[0]) for entry in self._arrived[self._channel]):
-            raise self._lost(min(senders))
+            raise self._lost(min(self._dead) if source is None else source)
 
     def _wait(self, source, timeout_s):
         found = super()._wait(source, timeout_s)

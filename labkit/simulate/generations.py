@@ -200,7 +200,7 @@ class FaultyRun(SimulatedRun):
         self._note("confirmed", peer.worker, now + self.network.latency_s, peer._step)
         for other in self.peers:
             if not other.crashed:
-                heard_s = now + self.latency_s(peer.rank, other.rank, now)
+                heard_s = self.at_port_s(peer.rank, other.rank, now)
                 self.at(heard_s, lambda other=other, at_s=heard_s: other.notice(peer.rank, at_s))
 
     def lose_shards(self, worker):
@@ -211,20 +211,19 @@ class FaultyRun(SimulatedRun):
         """Let the worker write no more."""
         self.full_disks.add(worker)
 
-    def latency_s(self, source, to, now):
-        latency = super().latency_s(source, to, now) + self.peers[source].late_s
+    def at_port_s(self, source, to, now):
+        at_s = super().at_port_s(source, to, now) + self.peers[source].late_s
         pair = {self.members[source], self.members[to]}
         for fault, begin in self.link_faults:
             if not begin <= now < begin + fault.seconds:
                 continue
             if isinstance(fault, Partition):
                 if sum(bool(pair & set(group)) for group in fault.groups) == 2:
-                    latency += begin + fault.seconds - now
+                    at_s = max(at_s, begin + fault.seconds)
             elif pair == set(fault.link):
-                latency += fault.delay_s
-        latency = max(latency, self._last.get((source, to), 0.0) - now)
-        self._last[source, to] = now + latency
-        return latency
+                at_s += fault.delay_s
+        at_s = self._last[source, to] = max(at_s, self._last.get((source, to), 0.0))
+        return at_s
 
     def end(self, peer, error):
         """End the generation: all peers are to start again."""

@@ -54,8 +54,7 @@ class SimulatedPeer(Peer):
         if self._out_free_s > begins:
             begins = self._out_free_s
         self._out_free_s = begins + nbytes / network.bandwidth_Bps
-        run.post(begins + run.latency_s(self.rank, to, begins),
-                 self.rank, to, self._channel, copy, nbytes)
+        run.post(run.at_port_s(self.rank, to, begins), self.rank, to, self._channel, copy, nbytes)
         if run.recording:
             run.events.append(("send", self.rank, start, self._clock, to, nbytes, self._step,
                                self._channel))
@@ -122,14 +121,17 @@ class SimulatedRun:
         self._heap = []                  # (time at the port, number, source, to, ...)
         self.peers = [SimulatedPeer(rank, self) for rank in range(size)]
 
-    def latency_s(self, source, to, now):
-        """Return this message's latency; jitter never lets it overtake on its link."""
-        latency = self.network.latency_s
-        if self.network.jitter_s:
-            latency += self._rng.exponential(self.network.jitter_s)
-            latency = max(latency, self._last.get((source, to), 0.0) - now)
-            self._last[source, to] = now + latency
-        return latency
+    def at_port_s(self, source, to, now):
+        """Return when a message that leaves now is at its receiver's port.
+
+        Jitter never lets it overtake another one on its link.
+        """
+        network = self.network
+        if not network.jitter_s:
+            return now + network.latency_s
+        at_s = now + network.latency_s + self._rng.exponential(network.jitter_s)
+        at_s = self._last[source, to] = max(at_s, self._last.get((source, to), 0.0))
+        return at_s
 
     def post(self, at_port_s, source, to, channel, message, nbytes):
         """Put a message on the wire; it reaches the receiver's port at `at_port_s`."""

@@ -103,7 +103,8 @@ class ArrayFiles:
                 raise DataError("The rows of these files differ.", where=path,
                                 expected=f"{first.dtype} of shape {first.shape[1:]}, as in "
                                          f"{self.paths[0]}",
-                                got=f"{rows.dtype} of shape {rows.shape[1:]}")
+                                got=f"{rows.dtype} of shape {rows.shape[1:]}",
+                                remedy="read these files apart, or write them alike")
         self._lengths = [len(first), *map(len, others)]
         self.dtype, self.row_shape = first.dtype, first.shape[1:]
 
@@ -172,7 +173,8 @@ def rows_of(nbytes, rows):
 
 
 def _rows(path):
-    return np.asarray(np.load(path, mmap_mode="r"))
+    # Not np.load, which also opens archives and recommends to load pickles unsafely.
+    return np.asarray(np.lib.format.open_memmap(path, mode="r"))
 
 
 def _checked(path):
@@ -184,5 +186,6 @@ def _checked(path):
                         remedy="look for a misspelt name; write it with np.save") from error
     if rows.ndim == 0:
         raise DataError("This file has no rows.", where=path, got="a single number",
-                        expected="an array of 1 or more dimensions")
+                        expected="an array of 1 or more dimensions",
+                        remedy="write it with np.save(path, rows)")
     return rows

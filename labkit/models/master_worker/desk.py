@@ -12,7 +12,7 @@ from collections import Counter, deque
 
 from labkit.errors import ProgramError
 
-DONE, FAILED, RETURNED, LATE = "done", "failed", "returned", "late"
+DONE, FAILED, RETURNED, LATE, LOST = "done", "failed", "returned", "late", "lost"
 
 
 class Desk:
@@ -109,6 +109,11 @@ class Desk:
         for task, outcome, value in outcomes:
             self._enter(task, worker, outcome, value)
         return len(self.results) > before
+
+    def lose(self, worker):
+        """Enter that a worker has died: what it was at is handed out again."""
+        chunk = self.running.get(worker, ())
+        self.book(worker, [(task, LOST, "") for task in chunk], leaves=True)
 
     def _enter(self, task, worker, outcome, value):
         known = task in self.results

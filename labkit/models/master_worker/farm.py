@@ -6,7 +6,8 @@
 
 Each task has a number. Its first result counts, whoever sends it, and later ones are noted
 and dropped: so a task may be handed out twice without harm, because it failed, because its
-worker left, or as a backup for a slow one. That is "at least once" made "once" by numbers.
+worker left or died, or as a backup for a slow one. That is "at least once" made "once" by numbers.
+A run that is to survive dead workers needs ``tolerate_loss=True``; a dead master ends it.
 
 Policies are chunk sizes (`labkit.assignment`): "dynamic" single tasks, "guided" shrinking
 chunks, "static" one chunk a worker at the start. k chunks and w workers need 2k + w messages.
@@ -17,6 +18,7 @@ Source: Gropp, Lusk and Skjellum, "Using MPI", 2014, section 3.6; Dean and Ghema
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -24,7 +26,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from labkit import assignment
-from labkit.errors import ConfigurationError, ProgramError
+from labkit.errors import ConfigurationError, PeerLost, ProgramError
 from labkit.models.master_worker.desk import DONE, FAILED, RETURNED, Desk
 from labkit.models.master_worker.train import MASTER, STOP
 
@@ -45,7 +47,8 @@ class Attempt(NamedTuple):
     """Who tried."""
 
     outcome: str
-    """"done", "failed", "returned" (handed back), "late" (another's result had come first)."""
+    """"done", "failed", "returned" (handed back), "lost" (the worker died), "late" (another's
+    result had come first)."""
 
     why: str = ""
     """What the task raised, in words."""
@@ -141,28 +144,47 @@ def _lead(me, task, items, work, desk):
     me.step(0)
     try:
         while not desk.finished():
-            for worker, chunk in desk.hand_out():
-                me.send(worker, [(number, items[number]) for number in chunk])
+            _hand_out(me, desk, items)
             if desk.running:
-                worker, (outcomes, leaves) = me.recv_any()
-            else:                               # nobody else is left
-                worker, chunk = MASTER, desk.take(MASTER)
+                _hear(me, desk)
+            elif desk.waiting:                  # nobody else is left
+                chunk = desk.take(MASTER)
                 outcomes, leaves = _do(task, [(i, items[i]) for i in chunk], me, work)
-            if desk.book(worker, outcomes, leaves):
-                me.step(len(desk.results))
-            if leaves and worker == MASTER:
-                raise _nobody_left(desk)
+                if desk.book(MASTER, outcomes, leaves):
+                    me.step(len(desk.results))
+                if leaves:
+                    raise _nobody_left(desk)
     finally:                                    # or the workers would wait for ever
         for worker in sorted(desk.present):
-            me.send(worker, STOP)
+            with contextlib.suppress(PeerLost):
+                me.send(worker, STOP)
     return Farmed([desk.results[number] for number in range(len(items))],
                   tuple(Attempt(*row) for row in desk.attempts))
+
+
+def _hand_out(me, desk, items):
+    for worker, chunk in desk.hand_out():
+        try:
+            me.send(worker, [(number, items[number]) for number in chunk])
+        except PeerLost as error:
+            desk.lose(error.rank)
+
+
+def _hear(me, desk):
+    """Enter the next report, or that somebody will not report any more."""
+    try:
+        worker, (outcomes, leaves) = me.recv_any()
+    except PeerLost as error:
+        desk.lose(error.rank)
+        return
+    if desk.book(worker, outcomes, leaves):
+        me.step(len(desk.results))
 
 
 def _serve(me, task, work):
     leaves = False
     while not leaves:
-        _, chunk = me.recv_any()
+        chunk = me.recv(MASTER)
         if chunk is STOP:
             return
         outcomes, leaves = _do(task, chunk, me, work)

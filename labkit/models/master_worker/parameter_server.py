@@ -19,6 +19,10 @@ run of W workers that wait for each other takes 2 S W messages a step, and S - 1
 Where nobody waits, fast workers compute more of the gradients than slow ones: the optimum is
 that of the whole only if workers are equally fast, or their data alike.
 
+In an elastic run the server commits the parameters, and checkpoints save them: a server that dies
+comes back with what was saved last, workers may die and join. What was applied or dropped, and the
+snapshots, are then those since the last start.
+
 Sources: Li et al., "Scaling distributed machine learning with the parameter server", OSDI 2014;
 those above, with their titles in `labkit.models.master_worker.server`.
 """
@@ -71,11 +75,15 @@ class Settings:
     seed: int = 0
     """Of the compression."""
 
+    commit_every: int = 1
+    """In an elastic run: after how many updates the server commits them."""
+
     def __post_init__(self):
         _check("mode", self.mode in RULES, ", ".join(map(repr, RULES)), self.mode)
         _check("steps", self.steps >= 0, "0 or more", self.steps)
         _check("learning_rate", math.isfinite(self.learning_rate), "finite", self.learning_rate)
         _check("servers", self.servers >= 1, "1 or more", self.servers)
+        _check("commit_every", self.commit_every >= 1, "1 or more", self.commit_every)
         _check("keep_every", self.keep_every >= 0, "0 or more", self.keep_every)
         _check("staleness", self.staleness == 0 or self.mode == "stale" and self.staleness > 0,
                "0 or more, in mode 'stale'", f"{self.staleness}, in mode {self.mode!r}")
@@ -140,14 +148,23 @@ def train(me, gradient, start, settings, work=None):
             "There are too few peers for a parameter server.", got=f"{me.size} peers",
             expected=f"{settings.servers} servers, and more than {settings.backups} workers",
             remedy="start a world with more workers")
+    if me.elastic and settings.servers > 1:
+        raise ConfigurationError("Several servers cannot share an elastic run.", expected=1,
+                                 got=settings.servers, where="servers=",
+                                 remedy="each would remember another moment: use one")
+    state = me.restore(w=start, updates=0, goal=0)
+    start, updates = state["w"], state["updates"]
+    ended = updates >= state["goal"] > 0
     if me.rank >= settings.servers:
-        return _work(me, gradient, start, settings, work or (lambda step: {}))
+        first = updates if settings.mode == "synchronous" else updates // len(workers)
+        return _work(me, gradient, start, settings, work or (lambda step: {}),
+                     () if ended else count(first))
     part = np.array_split(start, settings.servers)[me.rank]
-    server = Server(me.rank, part, workers, settings)
+    server = Server(me.rank, part, workers, settings, updates, state["goal"])
     return _collected(serve(me, server, settings))
 
 
-def _work(me, gradient, start, settings, work):
+def _work(me, gradient, start, settings, work, steps):
     """Compute gradients of the newest parameters until every server has said stop."""
     w = start.copy()
     parts = np.array_split(w, settings.servers)          # views: what comes goes into w
@@ -155,7 +172,7 @@ def _work(me, gradient, start, settings, work):
                         np.random.default_rng([settings.seed, me.rank, server]), start.dtype)
                 for server, part in enumerate(parts)]
     active = list(range(settings.servers)) if settings.steps else []
-    for step in count():
+    for step in steps:
         if not active:
             return
         me.step(step)

@@ -63,27 +63,25 @@ class Server:
         Ranks.
     settings : Settings
         See `labkit.models.master_worker.parameter_server`.
+    updates, goal : int
+        How many updates there were before, and at how many it ends; 0: as the settings say.
     """
 
-    def __init__(self, rank, part, workers, settings):
+    def __init__(self, rank, part, workers, settings, updates=0, goal=0):
         self.rank = rank
         self.part = part.copy()
         self.settings = settings
         self.n_workers = len(workers)
-        self.active = set(workers) if settings.steps else set()
+        each = 1 if settings.mode == "synchronous" else len(workers)
+        self.goal = goal or settings.steps * each        # after how many updates training ends
+        self.active = set(workers) if updates < self.goal else set()
         self.held = {}                               # worker that waits for its answer -> gradient
-        self.version = 0                             # updates so far
-        self._read = dict.fromkeys(workers, 0)       # the version that each computes with
+        self.version = updates                       # updates so far
+        self._read = dict.fromkeys(workers, updates)     # the version that each computes with
         self.done = dict.fromkeys(workers, 0)        # gradients that each has sent ...
         self.slowest = 0                             # ... the fewest of these ...
         self._level = Counter(self.done.values())    # ... and how many have sent as many
         self.applied, self.dropped, self.snapshots = [], [], []
-
-    @property
-    def last_version(self):
-        """After how many updates training ends."""
-        steps = self.settings.steps
-        return steps if self.settings.mode == "synchronous" else steps * self.n_workers
 
     def note(self, worker):
         """Count a gradient of this worker and return what is to be known about it."""
@@ -112,9 +110,14 @@ class Server:
         if self.settings.keep_every and self.version % self.settings.keep_every == 0:
             self.snapshots.append(self.part.copy())
 
+    def commit(self, me):
+        """Have the newest parameters kept, if that is due."""
+        if self.version % self.settings.commit_every == 0:
+            me.commit(w=self.part, updates=self.version, goal=self.goal)
+
     def answer(self, workers):
         """Return what to send to workers: the parameters, or STOP."""
-        if self.version >= self.last_version:
+        if self.version >= self.goal:
             self.active.difference_update(workers)
             return STOP
         self._read.update(dict.fromkeys(workers, self.version))
@@ -147,7 +150,7 @@ def synchronous(server, worker, gradient):
 def bounded(server, worker, gradient):
     """Apply on arrival; return who waits and is close enough to the slowest."""
     used = server.note(worker)
-    if server.version >= server.last_version:
+    if server.version >= server.goal:
         server.dropped.append(used)
         return [worker]
     server.applied.append(used)
@@ -162,7 +165,7 @@ def bounded(server, worker, gradient):
 def _released(server):
     bound = server.settings.staleness if server.settings.mode == "stale" else math.inf
     furthest = server.slowest + bound
-    ended = server.version >= server.last_version
+    ended = server.version >= server.goal
     free = sorted(w for w in server.held if ended or server.done[w] <= furthest)
     for worker in free:
         del server.held[worker]
@@ -187,6 +190,7 @@ def in_step(me, server):
         me.work(nbytes=3 * len(workers) * server.part.nbytes)
         me.post(workers, server.answer(workers))
         me.step(server.version)
+        server.commit(me)
 
 
 def as_they_come(me, server, settings):
@@ -204,6 +208,7 @@ def as_they_come(me, server, settings):
         me.multicast(workers, server.answer(workers))
         if server.version > before:
             me.step(server.version)
+            server.commit(me)
     return reports
 
 

@@ -34,8 +34,10 @@ def d_psgd(me, w, gradient, graph, steps, rate, overlap=False, cost=None):
         Where to start, the same on every peer; stays as it is.
     gradient : callable
         ``gradient(w, step)`` returns an array shaped like w: of this peer's part of the data.
-    graph : Graph, or a sequence of them
-        Of `me.size` peers; a sequence is repeated, one graph a step.
+    graph : Graph, or a sequence of them, or a callable
+        Of `me.size` peers; a sequence is repeated, one graph a step. A callable makes it of the
+        number of peers: in an elastic run that changes. There each keeps its own w after a loss,
+        and a newcomer takes somebody's.
     steps : int
         The same on every peer.
     rate : float or callable
@@ -57,9 +59,13 @@ def d_psgd(me, w, gradient, graph, steps, rate, overlap=False, cost=None):
         If a graph does not fit the peers, or no weights on it keep the mean.
     """
     log, cost = Log(), cost or {}
-    for step in range(steps):
+    state = me.restore(w=w, steps=0)
+    w, done = state["w"], state["steps"]
+    if me.elastic:                       # who was lost may have kept some of them from a step
+        done = me.allreduce(done, max)
+    for step in range(done, steps):
         me.step(step)
-        here = at_round(graph, step)
+        here = at_round(graph(me.size) if callable(graph) else graph, step)
         if overlap:
             tell(me, w, here)
         me.work(**cost)
@@ -70,6 +76,7 @@ def d_psgd(me, w, gradient, graph, steps, rate, overlap=False, cost=None):
         else:
             w, apart = mix(me, w - move, here)
         log.disagreement.append(apart)
+        me.commit(shared=False, w=w, steps=step + 1)
     return log.close(w, steps)
 
 

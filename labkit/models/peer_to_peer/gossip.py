@@ -100,21 +100,28 @@ class Meeting:
     often that it agrees at 0.7 times the rate of exchanges that follow one another.
     """
 
-    def __init__(self, me, value, graph, seed, log):
+    def __init__(self, me, value, graph, seed, log, patience_s=None):
         self.value = value
-        self._talk = Talk(me, graph, self._answer)
+        self._talk = Talk(me, graph, self._answer, self._move, patience_s)
         self._rng = stream(seed, me.rank)
         self._log = log
         self.finish = self._talk.finish
 
     def meet(self):
         """Average with a random neighbour, if there is one."""
-        if self._talk.neighbours:
+        others = self._talk.free()
+        if others:
             mine = self.value
-            theirs = self._talk.ask(pick(self._rng, self._talk.neighbours), mine)
-            # While this peer waited, others may have changed its value: move it, do not set it.
-            self.value = self.value + (theirs - mine) / 2
-            self._log.disagreement.append(distance(theirs, mine))
+            theirs = self._talk.ask(pick(self._rng, others), mine)
+            if theirs is not None:
+                self._move(mine, theirs)
+        elif self._talk.neighbours:
+            self._talk.listen()
+
+    def _move(self, mine, theirs):
+        # While this peer waited, others may have changed its value: move it, do not set it.
+        self.value = self.value + (theirs - mine) / 2
+        self._log.disagreement.append(distance(theirs, mine))
 
     def _answer(self, theirs):
         mine = self.value
@@ -122,7 +129,7 @@ class Meeting:
         return mine
 
 
-def pairwise(me, value, graph, rounds, seed=0, mean=None):
+def pairwise(me, value, graph, rounds, seed=0, mean=None, patience_s=None):
     """Average with one random neighbour after the other, at this peer's own pace.
 
     Parameters
@@ -138,6 +145,9 @@ def pairwise(me, value, graph, rounds, seed=0, mean=None):
         Each peer draws from a stream of its own.
     mean : ndarray, optional
         As in `synchronous`.
+    patience_s : float, optional
+        How long to wait for a neighbour's answer before the next round; it counts when it comes.
+        So a peer goes on with those that it can reach while the network is parted.
 
     Returns
     -------
@@ -150,7 +160,7 @@ def pairwise(me, value, graph, rounds, seed=0, mean=None):
         If the graph does not fit the peers.
     """
     log = Log(mean)
-    meeting = Meeting(me, value, graph, seed, log)
+    meeting = Meeting(me, value, graph, seed, log, patience_s)
     log.note(value)
     for number in range(rounds):
         me.step(number)

@@ -9,6 +9,9 @@
     local SGD   ~10   1/H of SGD's           an outer rate of 1 without momentum is local SGD
     DiLoCo      ~500  1/H of SGD's
 
+In an elastic run each averaging is committed; after a loss all begin again with the last one, their
+inner optimisers anew.
+
 What it costs is that peers drift apart in between, each towards the optimum of its own data.
 
 Sources: Stich, "Local SGD converges fast and communicates little", ICLR 2019; Douillard et al.,
@@ -54,11 +57,14 @@ def local_sgd(me, w, gradient, steps, rate, every, cost=None):
         If `every` is less than 1.
     """
     log, inner = Log(), SGD(rate)
-    for first, last in rounds_of(steps, every):
+    state = me.restore(w=w, steps=0)
+    w = state["w"]
+    for first, last in rounds_of(steps, every, state["steps"]):
         w = train_alone(me, w, gradient, range(first, last), inner, cost)
         mean = me.allreduce(w) / me.size
         log.disagreement.append(distance(w, mean))
         w = mean
+        me.commit(w=w, steps=last)
     return log.close(w, steps)
 
 
@@ -88,13 +94,16 @@ def diloco(me, w, gradient, steps, every, inner=None, outer=None, cost=None):
     """
     log = Log()
     inner, outer = inner or AdamW(), outer or SGD(0.7, momentum=0.9)
-    theta = w
-    for first, last in rounds_of(steps, every):
+    state = me.restore(w=w, done=0, **outer.memory())
+    outer.recall(state["velocity"], state["steps"])
+    theta = state["w"]
+    for first, last in rounds_of(steps, every, state["done"]):
         w = train_alone(me, theta, gradient, range(first, last), inner, cost)
         moved = theta - w
         mean = me.allreduce(moved) / me.size
         log.disagreement.append(distance(moved, mean))
         theta = outer.step(theta, mean)
+        me.commit(w=theta, done=last, **outer.memory())
     return log.close(theta, steps)
 
 
@@ -107,9 +116,9 @@ def train_alone(me, w, gradient, steps, inner, cost=None):
     return w
 
 
-def rounds_of(steps, every):
-    """Return (first step, step after the last) of each round; the last may be shorter."""
+def rounds_of(steps, every, done=0):
+    """Return (first step, step after the last) of each round to do; the last may be shorter."""
     if not every >= 1:
         raise ConfigurationError("A round must have a step.", expected="1 or more",
                                  got=repr(every), where="every=")
-    return [(first, min(first + every, steps)) for first in range(0, steps, every)]
+    return [(first, min(first + every, steps)) for first in range(done, steps, every)]

@@ -35,6 +35,14 @@ class SGD:
         self._velocity = 0.0
         self._step = 0
 
+    def memory(self):
+        """Return what it has seen, by name: what `recall` takes."""
+        return {"velocity": self._velocity, "steps": self._step}
+
+    def recall(self, velocity, steps):
+        """Be as another one was."""
+        self._velocity, self._step = velocity, steps
+
     def step(self, w, gradient):
         """Return the new parameters; `w` stays as it is."""
         rate, self._step = rate_at(self.rate, self._step), self._step + 1
@@ -66,6 +74,14 @@ class AdamW:
         self.decay = decay
         self._mean = self._square = 0.0
         self._step = 0
+
+    def memory(self):
+        """Return what it has seen, by name: what `recall` takes."""
+        return {"velocity": self._velocity, "steps": self._step}
+
+    def recall(self, velocity, steps):
+        """Be as another one was."""
+        self._velocity, self._step = velocity, steps
 
     def step(self, w, gradient):
         """Return the new parameters; `w` stays as it is."""
