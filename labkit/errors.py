@@ -81,3 +81,7 @@ class ShardLost(ClusterError):
 
 class StorageFull(LabkitError, OSError):
     """There is no room on the disk for what has to be written."""
+
+
+class CheckpointError(LabkitError, OSError):
+    """Saved state that is damaged, is of another version, or cannot be written."""

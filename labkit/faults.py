@@ -27,7 +27,8 @@ def _check(fault, name, fits, expected):
     value = getattr(fault, name)
     if not fits(value):
         raise ConfigurationError("A fault cannot be like this.", expected=expected, got=repr(value),
-                                 where=f"{type(fault).__name__}({name}=)")
+                                 where=f"{type(fault).__name__}({name}=)",
+                                 remedy=f"give {name} as {expected}")
 
 
 def _is_rank(value):
@@ -221,7 +222,8 @@ class FaultPlan:
                 if rank >= n_workers:
                     raise ConfigurationError("A fault is aimed at a worker that is not there.",
                                              expected=f"ranks from 0 to {n_workers - 1}", got=rank,
-                                             where=repr(fault))
+                                             where=repr(fault), remedy="aim at one of these "
+                                             "ranks, or make a world with more workers")
 
     def of(self, rank):
         """Return the faults that begin at a worker: at it, or at the first end of a link."""

@@ -10,16 +10,18 @@ Sources: Hockney, "The communication challenge for MPP", Parallel Computing 20,
 from __future__ import annotations
 
 import math
+import numbers
 from dataclasses import dataclass
 
 from labkit.errors import ConfigurationError
 
 
 def _check_number(name, value, low=-math.inf, above=-math.inf):
-    if not (math.isfinite(value) and value >= low and value > above):
+    if not (isinstance(value, numbers.Real) and math.isfinite(value) and low <= value > above):
         bound = f"more than {above:g}" if above > -math.inf else f"at least {low:g}"
         raise ConfigurationError(f"{name} is out of range.", expected=f"a finite number, {bound}",
-                                 got=value, where=name)
+                                 got=repr(value), where=f"{name}=",
+                                 remedy="give seconds, and bytes or operations a second")
 
 
 @dataclass(frozen=True)

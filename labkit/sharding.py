@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from labkit.errors import ConfigurationError
+from labkit.errors import ConfigurationError, DataError
 
 POLICIES = ("contiguous", "cyclic", "hash")
 
@@ -46,7 +46,8 @@ def assign(n_units, n_shards, by="contiguous"):
     if n_units < n_shards:
         raise ConfigurationError(
             "There are fewer rows or chunks than workers.", expected=f"at least {n_shards}",
-            got=n_units, remedy="use fewer workers, or rechunk: X.rechunk({0: rows, 1: -1})")
+            got=n_units, where="world.shard(...)",
+            remedy="use fewer workers, or rechunk: X.rechunk({0: rows, 1: -1})")
     units = np.arange(n_units)
     if by == "contiguous":
         return np.array_split(units, n_shards)
@@ -77,7 +78,9 @@ def check_rows(arrays):
     rows = [array.shape[0] for array in arrays]
     if len(set(rows)) != 1:
         raise ConfigurationError("Arrays that are sharded together differ in length.",
-                                 expected=f"{rows[0]} rows each", got=rows)
+                                 expected=f"{rows[0]} rows each", got=rows,
+                                 where="world.shard(...)",
+                                 remedy="pass arrays whose rows belong together, as X and its y")
 
 
 def chunk_grid(arrays):
@@ -98,7 +101,13 @@ def concatenate(blocks):
 
     A shard outlives a run; a program that wrote into it would change the next
     run's data, so it must copy what it wants to change.
+
+    Raises
+    ------
+    DataError
+        For blocks whose rows differ in shape.
     """
+    _check_blocks(blocks)
     if len(blocks) == 1:
         joined = blocks[0]
     elif is_sparse(blocks[0]):
@@ -108,6 +117,16 @@ def concatenate(blocks):
     else:
         joined = np.concatenate(blocks)
     return read_only(joined)
+
+
+def _check_blocks(blocks):
+    shapes = [block.shape for block in blocks]
+    if len({shape[1:] for shape in shapes}) > 1:
+        raise DataError("The chunks of one array do not fit together.", got=f"shapes {shapes}",
+                        expected=f"rows of shape {shapes[0][1:]}, as in the first chunk",
+                        where="the chunks of one shard",
+                        remedy="correct the function that makes the chunks, or the shape that "
+                               "was promised to dask.array")
 
 
 def read_only(array):

@@ -13,6 +13,7 @@ that send no bytes use the same format to copy a message and to count it.
 from __future__ import annotations
 
 import functools
+import math
 import pickle
 import struct
 
@@ -21,7 +22,12 @@ import numpy as np
 from labkit.errors import ConfigurationError
 
 ARRAY, PICKLE, SCALAR = 1, 2, 3
+LAZY = 1024 * 1024                   # bytes from which memory is there only once it is filled
 MAX_BUFFERS = 4096                   # out-of-band buffers of one message; more travel in the pickle
+
+
+class Malformed(ValueError):
+    """Bytes that are no message: their two ends do not speak the same format."""
 
 
 def is_plain(message):
@@ -75,10 +81,39 @@ def array_meta(dtype, shape):
 
 @functools.lru_cache(maxsize=1024)
 def parse_array_meta(meta):
-    """Return `(dtype, shape)`; the inverse of `array_meta`."""
-    ndim = meta[0]
-    shape = struct.unpack_from(f"<{ndim}Q", meta, 1)
-    return np.dtype(meta[1 + 8 * ndim:].decode()), shape
+    """Return `(dtype, shape)`; the inverse of `array_meta`.
+
+    Raises
+    ------
+    Malformed
+        Unless `meta` is what `array_meta` returns for an array without Python objects.
+    """
+    try:
+        ndim = meta[0]
+        shape = struct.unpack_from(f"<{ndim}Q", meta, 1)
+        dtype = np.dtype(meta[1 + 8 * ndim:].decode())
+        if not dtype.hasobject and array_meta(dtype, shape) == meta:
+            np.broadcast_to(np.empty((), dtype), shape)      # or a shape that NumPy cannot have
+            return dtype, shape
+    except (ValueError, TypeError, IndexError, SyntaxError, struct.error):
+        pass                             # NumPy has many ways to say that this is no dtype
+    raise Malformed(f"{meta[:40]!r} is no dtype and shape")
+
+
+def check_size(kind, meta, nbytes):
+    """Raise Malformed unless a message with this meta takes `nbytes` bytes.
+
+    What is announced is checked before there is memory for it: `allocate` believes the meta.
+    """
+    if kind in (ARRAY, SCALAR):
+        dtype, shape = parse_array_meta(meta)
+        size = dtype.itemsize * math.prod(shape)
+    elif kind == PICKLE and meta and len(meta) % 8 == 0:
+        size = sum(struct.unpack(f"<{len(meta) // 8}Q", meta))
+    else:
+        raise Malformed(f"there is no encoding {kind} with a meta of {len(meta)} bytes")
+    if size != nbytes:
+        raise Malformed(f"its meta says {size:,} bytes, its header {nbytes:,}")
 
 
 def view_of(array):
@@ -87,18 +122,25 @@ def view_of(array):
 
 
 def decode(kind, meta, payload):
-    """Return the message of a payload that is there as a whole."""
+    """Return the message of a payload that is there as a whole; raise Malformed if it is none."""
     if kind == PICKLE:
+        check_size(kind, meta, len(payload))
         targets, make = allocate(kind, meta)
         for target in targets:
             target[:] = payload[:len(target)]
             payload = payload[len(target):]
         return make()
     dtype, shape = parse_array_meta(meta)
-    array = np.frombuffer(bytearray(payload), dtype) if payload else np.empty(shape, dtype)
-    if kind == SCALAR:
-        return array[0]
-    return array if len(shape) == 1 else array.reshape(shape)
+    if not payload:
+        check_size(kind, meta, 0)
+        return np.empty(shape, dtype)
+    try:
+        array = np.frombuffer(bytearray(payload), dtype)
+        if kind == SCALAR:
+            return array[0]
+        return array if len(shape) == 1 else array.reshape(shape)
+    except (ValueError, IndexError, OverflowError) as error:
+        raise Malformed(f"{len(payload)} bytes are no {dtype} of shape {shape}") from error
 
 
 def allocate(kind, meta):
@@ -108,8 +150,10 @@ def allocate(kind, meta):
         array = np.empty(shape, dtype)
         give = (lambda: array) if kind == ARRAY else (lambda: array[()])
         return [view_of(array)] if array.nbytes else [], give
-    buffers = [bytearray(n) for (n,) in struct.iter_unpack("<Q", meta)]
-    return ([memoryview(b) for b in buffers if b],
+    # A bytearray is filled with zeros, which takes memory for what may never come.
+    buffers = [bytearray(n) if n < LAZY else np.empty(n, np.uint8)
+               for (n,) in struct.iter_unpack("<Q", meta)]
+    return ([memoryview(b) for b in buffers if len(b)],
             lambda: pickle.loads(buffers[0], buffers=buffers[1:]))
 
 

@@ -25,7 +25,7 @@ from labkit.errors import ConfigurationError
 from labkit.faults import FaultPlan, check_plan
 
 CHANNELS = ("", "broadcast", "reduce", "allreduce", "reduce_scatter", "allgather", "alltoall",
-            "barrier", "gossip")
+            "barrier", "gossip", "detection")
 """The program's own messages, and those of each collective, never mix: `recv_any` in a slow
 peer must not take a message of a collective that a fast peer has already begun."""
 
@@ -325,10 +325,11 @@ class World(abc.ABC):
             `PeerLost`, or not needed them. Their results are None.
         faults : FaultPlan, optional
             What goes wrong; by default nothing, or what `under` says. Not in the serial world.
-        elastic : bool, optional
+        elastic : bool or int, optional
             Whether the peers that are left start the program again when one dies, with its part
             of the shards and from what was committed last: see `labkit.elastic`. An entry of a
-            plain sequence waits for its peer's replacement.
+            plain sequence waits for its peer's replacement. A number says how many peers the
+            program needs: with fewer, all wait for replacements.
         checkpoints : Checkpoints, optional
             Where peer 0 saves what is committed, and where the run begins if there is something.
 
@@ -489,7 +490,8 @@ def check_workers(workers):
         number = 0
     if number < 1:
         raise ConfigurationError("A world needs workers.", expected="an integer, 1 or more",
-                                 got=repr(workers), where="workers=")
+                                 got=repr(workers), where="workers=",
+                                 remedy="pass workers=2, for example")
     return number
 
 

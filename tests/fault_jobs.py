@@ -93,8 +93,11 @@ def mixing(me, X, y):
 
 
 def gossiping(me):
+    """Two talks: through the fault, and after it, when all can reach each other again."""
     value = np.full(2, float(me.rank))
-    return gossip.pairwise(me, value, graph("complete", me.size), 30, patience_s=0.05).value
+    for _ in range(2):
+        value = gossip.pairwise(me, value, graph("complete", me.size), 30, patience_s=0.05).value
+    return value
 
 
 def farming(me):
@@ -132,7 +135,7 @@ def trained(train, world, plan, **how):
 
 
 def served(mode, world, plan, **how):
-    run = world.run(partial(serving, mode=mode), faults=plan, elastic=True, **how)
+    run = world.run(partial(serving, mode=mode), faults=plan, elastic=2, **how)
     if mode == "synchronous":
         all_equal(run.results, descent(), rtol=1e-9)
     else:
@@ -184,7 +187,7 @@ def counted(world, plan):
     with world.under(plan):
         outcome = job.run(world, WORDS)
     assert outcome.as_dict() == Counter(" ".join(WORDS).split())
-    return None
+    return outcome.runs[-1]
 
 
 PEERS = (Crash, Pause, Slow, Delay, Drop, Corrupt, Partition, LoseShard)

@@ -1,17 +1,35 @@
-"""Failure detectors on clocks that the tests turn."""
+"""Failure detectors on clocks that the tests turn, in the simulated world and in the real one."""
 
 import heapq
 import math
+import statistics
+import sys
 
+import cloudpickle
 import numpy as np
 import pytest
 import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labkit.detection import PhiAccrual, Swim, Timeout, phi
+import labkit
+from labkit.detection import PhiAccrual, Swim, Timeout, phi, programs
 from labkit.detection.swim import ALIVE, FAILED, PING, SUSPECTED, Message, News, Settings
+from labkit.detection.watched import (
+    LOST,
+    WITHDRAWN,
+    Change,
+    Watched,
+    detection_times,
+    false_suspicions,
+    message_rate,
+    notice_times,
+)
 from labkit.errors import ConfigurationError
+from labkit.faults import Crash, Delay, FaultPlan, Pause, Slow
+from labkit.network import Network, named_machine
+
+cloudpickle.register_pickle_by_value(sys.modules[__name__])     # workers need not import it
 
 # ---- timeout
 
@@ -49,6 +67,17 @@ def test_phi_grows_without_end():
     values = [phi(s, 1.0, 0.1) for s in np.linspace(0, 100, 2000)]
     assert np.all(np.diff(values) >= 0)
     assert values[-1] > 1e5
+
+
+@given(st.lists(st.floats(0.01, 10), min_size=1, max_size=60), st.integers(1, 20))
+def test_phi_knows_mean_and_deviation_of_the_last_intervals(intervals, window):
+    detector = PhiAccrual("a", window=window, least_deviation_s=1e-3)
+    times = np.cumsum(intervals)
+    for time_s in times:
+        detector.heard("a", time_s)
+    last = np.diff(times, prepend=0.0)[-window:]
+    want = phi(1.0, last.mean(), max(last.std(), 1e-3))
+    assert detector.suspicion("a", times[-1] + 1.0) == pytest.approx(want, rel=1e-4, abs=1e-6)
 
 
 def test_phi_adapts_to_the_rhythm_of_each_member():
@@ -188,3 +217,246 @@ def test_the_order_in_which_news_comes_does_not_matter(news, random):
             member.receive(0.0, 1, Message(PING, number, -1, (one,)))
     for other in (1, 2, 3):
         assert members[0].status(other) == members[1].status(other)
+
+
+# ---- as programs, in the simulated world
+
+INTERVAL_S, LATENCY_S = 1 / 8, 1e-3                                  # latency: more than there is
+
+
+def by_timeout(limit_s):
+    return lambda members, now_s: Timeout(members, limit_s, now_s)
+
+
+def by_phi(threshold):
+    return lambda members, now_s: PhiAccrual(members, threshold, INTERVAL_S, now_s=now_s)
+
+
+def beating(detector, seconds=4.0, **more):
+    return lambda me: programs.heartbeats(me, detector, INTERVAL_S, seconds, **more)
+
+
+def swimming(seconds, seed=0, **settings):
+    return lambda me: programs.swim(me, Settings(**settings), seconds, seed)
+
+
+def seen(world, program, *faults, seed=0):
+    """Return what each peer has seen."""
+    return world.run(program, faults=FaultPlan(*faults, seed=seed), tolerate_loss=True,
+                     record=False).results
+
+
+def phi_limit_s(threshold, deviation_s=0.05):
+    """Return the silence of a regular member at which phi reaches the threshold."""
+    return INTERVAL_S + deviation_s * scipy.stats.norm.isf(10.0 ** -threshold)
+
+
+@pytest.mark.parametrize("fault", [lambda at_s: Crash(1, at_s=at_s),
+                                   lambda at_s: Pause(1, 1.0, at_s=at_s)], ids=["crash", "pause"])
+@pytest.mark.parametrize(("detector", "limit_s"), [
+    (by_timeout(0.3), 0.3), (by_timeout(0.8), 0.8), (by_phi(3), phi_limit_s(3)),
+    (by_phi(8), phi_limit_s(8))], ids=["0.3 s", "0.8 s", "phi 3", "phi 8"])
+@pytest.mark.parametrize("at_s", [1.51, 1.574, 1.62])
+def test_silence_is_suspected_by_all_within_the_bound(fault, detector, limit_s, at_s):
+    results = seen(labkit.simulated(6), beating(detector), fault(at_s))
+    times = detection_times(results, 1, at_s)
+    assert set(times) == {0, 2, 3, 4, 5}
+    # Its last heartbeat was at most an interval ago; a quarter of one may pass until the next look.
+    for detected_s in times.values():
+        assert limit_s - INTERVAL_S < detected_s <= limit_s + INTERVAL_S / 4 + LATENCY_S
+    assert false_suspicions(results, {1}) == 0
+
+
+def test_a_pause_is_withdrawn_and_who_was_stopped_suspects_nobody():
+    results = seen(labkit.simulated(4), beating(by_timeout(0.3)), Pause(1, 1.0, at_s=1.57))
+    assert results[1].changes == ()
+    for rank in (0, 2, 3):
+        assert [(change.member, change.status) for change in results[rank].changes] == \
+            [(1, SUSPECTED), (1, WITHDRAWN)]
+        assert 2.57 <= results[rank].changes[1].at_s < 2.57 + INTERVAL_S
+    assert set(notice_times(results, 1, 0).values()) == {math.inf}
+
+
+def test_a_crash_is_told_by_the_transport_before_the_silence_tells():
+    results = seen(labkit.simulated(4), beating(by_timeout(0.3)), Crash(1, at_s=1.57))
+    assert results[1] is None
+    for rank in (0, 2, 3):
+        assert [change.status for change in results[rank].changes] == [LOST, SUSPECTED]
+    assert max(notice_times(results, 1, 1.57).values()) < LATENCY_S
+
+
+def test_members_that_crash_at_once_fall_silent_all():
+    faults = Crash(1, at_s=1), Crash(3, at_s=1)
+    results = seen(labkit.simulated(5), beating(by_timeout(0.3)), *faults)
+    assert [watched is None for watched in results] == [False, True, False, True, False]
+    for member in (1, 3):
+        assert max(detection_times(results, member, 1).values()) < 0.3 + INTERVAL_S + LATENCY_S
+
+
+def test_who_is_left_alone_comes_to_an_end():
+    for program in (beating(by_timeout(0.3)), swimming(4.0)):
+        results = seen(labkit.simulated(3), program, Crash(1, at_s=1), Crash(2, at_s=1.5))
+        assert results[0].seconds == pytest.approx(1.5, abs=LATENCY_S)
+        assert labkit.simulated(1).run(program).results[0].messages == 0
+
+
+@pytest.mark.parametrize("n", [2, 5, 20])
+def test_heartbeats_cost_a_message_for_each_other_member(n):
+    program = beating(by_timeout(1.0))
+    assert message_rate(seen(labkit.simulated(n), program)) == (n - 1) / INTERVAL_S
+    to_one = beating(by_timeout(1.0), watchers=[0])
+    results = seen(labkit.simulated(n), to_one, Pause(n - 1, 1.2, at_s=1))
+    assert [watched.messages for watched in results[:-1]] == [0] + [32] * (n - 2)
+    assert [change.status for change in results[0].changes] == [SUSPECTED, WITHDRAWN]
+    assert all(watched.changes == () for watched in results[1:])
+
+
+def test_swim_costs_a_ping_and_an_answer_a_period():
+    rates = {n: message_rate(seen(labkit.simulated(n), swimming(6.0, period_s=0.2)))
+             for n in (16, 256)}
+    assert rates[16] == pytest.approx(10, rel=0.05)
+    assert rates[256] == pytest.approx(rates[16], rel=0.05)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("fault", [Crash(1, at_s=1.0), Pause(1, 1.2, at_s=1.0)], ids=repr)
+def test_swim_probes_everyone_in_each_round(fault, seed):
+    n, period_s = 5, 0.1
+    program = swimming(4.0, seed, period_s=period_s, suspicion_periods=15)
+    results = seen(labkit.simulated(n), program, fault)
+    # A member is at the end of one round and at the start of the next, or the other way round; a
+    # probe takes a period to be given up.
+    times = detection_times(results, 1, 1.0).values()
+    assert period_s < min(times) and max(times) <= (2 * (n - 1) + 1) * period_s
+    assert false_suspicions(results, {1}) == 0
+    after = WITHDRAWN if isinstance(fault, Pause) else FAILED
+    assert all(watched.changes[-1][1:] == (1, after) for watched in results if watched
+               and watched.rank != 1)
+
+
+def crashed_among(n, seconds, n_crashes=20, period_s=0.2):
+    """Return the periods until the first suspicion of each crash, with nobody else suspected."""
+    rng = np.random.default_rng(0)
+    dead = rng.choice(n, n_crashes, replace=False).tolist()
+    times = rng.uniform(2 * period_s, 3 * period_s, n_crashes).tolist()
+    results = seen(labkit.simulated(n), swimming(seconds, period_s=period_s),
+                   *[Crash(member, at_s=at_s) for member, at_s in zip(dead, times)])
+    assert [rank for rank in range(n) if results[rank] is None] == sorted(dead)
+    assert false_suspicions(results, dead) == 0
+    return [min(detection_times(results, member, at_s).values()) / period_s
+            for member, at_s in zip(dead, times)]
+
+
+def check_periods(periods):
+    # Probes of one member come at random, one a period on average: the first one later than k
+    # periods with probability e^-k, so that 20 seeds in 21 hold the bound. It is given up a
+    # period later.
+    assert min(periods) >= 1
+    assert 1.4 < statistics.mean(periods) < 2.6
+    assert max(periods) < 1 + 6
+
+
+def test_swim_finds_crashes_among_a_thousand():
+    check_periods(crashed_among(1000, seconds=2.4))
+
+
+@pytest.mark.slow
+def test_swim_finds_crashes_among_ten_thousand():
+    check_periods(crashed_among(10_000, seconds=2.4))
+
+
+def test_phi_adapts_where_a_timeout_is_wrong_again_and_again():
+    """One member computes 8 times slower from 4 s on, a link is slow, messages have jitter."""
+    machine = named_machine("laptop core")
+
+    def busy(me):
+        me.work(flops=0.04 * machine.flops_per_s)
+
+    def measured(detector):
+        network = Network("jitter", 1e-3, 125e6, jitter_s=0.03)
+        results = seen(labkit.simulated(6, network=network, machine=machine, seed=1),
+                       beating(detector, seconds=24.0, busy=busy), Slow(2, 8.0, at_s=4.0),
+                       Delay((3, 4), 0.25, 10.0, at_s=6.0), Crash(0, at_s=20.03))
+        return (statistics.median(detection_times(results, 0, 20.03).values()),
+                false_suspicions(results, {0}))
+
+    phi_s, phi_wrong = measured(by_phi(5))
+    timeouts = [measured(by_timeout(limit_s)) for limit_s in np.arange(0.2, 0.6, 0.05).tolist()]
+    as_fast = [wrong for detected_s, wrong in timeouts if detected_s <= phi_s + INTERVAL_S / 4]
+    assert as_fast and phi_wrong < min(as_fast) / 2
+    as_right = [detected_s for detected_s, wrong in timeouts if wrong <= phi_wrong]
+    assert not as_right or phi_s < min(as_right)
+
+
+def test_a_watched_run_is_the_same_each_time():
+    def story(seed):
+        world = labkit.simulated(4, network=Network("jitter", 1e-3, 125e6, jitter_s=0.1), seed=seed)
+        return seen(world, beating(by_timeout(0.3)))
+
+    assert story(1) == story(1) != story(2)
+
+
+# ---- as programs, in all worlds
+
+
+@pytest.mark.parametrize("kind", ["heartbeats", "swim"])
+def test_what_is_left_over_disturbs_nobody(world, kind):
+    def program(me):
+        seconds = 0.3 + 0.1 * me.rank                   # they end one after the other
+        if kind == "swim":
+            watched = programs.swim(me, Settings(0.1), seconds)
+        else:
+            watched = programs.heartbeats(me, by_timeout(5.0), 0.05, seconds)
+        me.send((me.rank + 1) % me.size, "mine")
+        return watched, me.recv_any()[1]
+
+    for watched, message in world.run(program).results:
+        assert message == "mine"
+        assert watched.messages > 0
+        assert false_suspicions([watched]) == 0 or kind == "swim"
+
+
+@pytest.mark.parametrize("wrong", [
+    lambda me: programs.heartbeats(me, by_timeout(1), 0, 1),
+    lambda me: programs.heartbeats(me, by_timeout(1), 1, -1),
+    lambda me: programs.swim(me, None, 0)])
+def test_programs_that_cannot_work_are_refused(wrong):
+    with pytest.raises(labkit.errors.LabkitError):
+        labkit.simulated(2).run(wrong)
+
+
+def test_a_stopped_worker_is_suspected_and_forgiven(cluster):
+    run = cluster.run(beating(by_timeout(0.3), seconds=2.5), tolerate_loss=True,
+                      faults=FaultPlan(Pause(1, 0.7, at_s=0.8)))
+    assert run.lost == ()
+    for rank, detected_s in detection_times(run.results, 1, 0.8).items():
+        after = [change.status for change in run.results[rank].changes
+                 if change.member == 1 and change.at_s >= 0.8 + detected_s]
+        assert after[:2] == [SUSPECTED, WITHDRAWN]
+
+
+@pytest.mark.parametrize("kind", ["heartbeats", "swim"])
+def test_a_killed_worker_is_lost_before_its_silence_shows(cluster, kind):
+    program = beating(by_timeout(0.6), seconds=2.5) if kind == "heartbeats" else \
+        swimming(2.5, period_s=0.3)
+    run = cluster.run(program, tolerate_loss=True, faults=FaultPlan(Crash(1, at_s=0.8)))
+    assert run.lost == (1,) and run.results[1] is None
+    lost_s, suspected_s = (times(run.results, 1, 0.8) for times in (notice_times, detection_times))
+    for rank in (0, 2):
+        assert lost_s[rank] < suspected_s[rank] < math.inf
+
+
+# ---- measures
+
+
+def test_measures_of_what_was_watched():
+    results = [Watched(0, (Change(1.0, 2, SUSPECTED), Change(1.5, 2, WITHDRAWN),
+                           Change(4.0, 2, LOST), Change(4.5, 2, SUSPECTED)), 30, 10.0),
+               Watched(1, (Change(5.0, 2, FAILED), Change(6.0, 0, SUSPECTED)), 50, 10.0),
+               None, Watched(3, (), 10, 5.0)]
+    assert detection_times(results, 2, 3.5) == {0: 1.0, 1: 1.5, 3: math.inf}
+    assert detection_times(results, 0, 0.0) == {1: 6.0, 3: math.inf}
+    assert notice_times(results, 2, 3.5) == {0: 0.5, 1: math.inf, 3: math.inf}
+    assert false_suspicions(results) == 3
+    assert false_suspicions(results, {2}) == 1
+    assert message_rate(results) == pytest.approx(90 / 25)

@@ -181,6 +181,7 @@ def pickled(thing):
         raise ConfigurationError(
             f"This {what} cannot be sent to the workers.", got=error,
             expected="something that can be pickled, with all that it refers to",
+            where="what was given to world.run or world.map",
             remedy="create files, locks and connections inside the program") from error
 
 

@@ -19,6 +19,7 @@ import ssl
 import struct
 
 import numpy as np
+import psutil
 
 from labkit import wire
 from labkit.cluster import memory
@@ -30,6 +31,7 @@ READ_BUFFER = 64 * 1024
 SMALL = 4096                             # bytes that are copied behind their header
 # Where there is no such flag (Windows), sockets do not block.
 DONT_WAIT = getattr(socket, "MSG_DONTWAIT", 0)
+MAX_MESSAGE = psutil.virtual_memory().total      # bytes; what announces more is no frame
 MAX_BUFFERS = 512                        # of one sendmsg; the kernel's limit is 1,024 (IOV_MAX)
 
 
@@ -216,11 +218,18 @@ class Link:
 
     def _parse(self):
         """Take whole messages, and the beginning of the next one, out of the buffer."""
+        try:
+            self._take_frames()
+        except wire.Malformed as error:
+            raise self.gone(f"it sends what is no frame: {error}") from error
+
+    def _take_frames(self):
         at, have, buffer = 0, self._have, self._buffer
         while have - at >= HEADER.size:
             kind, encoding, channel, len_meta, nbytes = HEADER.unpack_from(buffer, at)
             body = at + HEADER.size + len_meta
             if have < body:
+                _check_fits(HEADER.size + len_meta)
                 break
             meta = bytes(buffer[at + HEADER.size:body])
             if kind == DATA and have < body + nbytes:
@@ -232,6 +241,7 @@ class Link:
                 self._receiver.deliver(self.rank, channel, wire.decode(encoding, meta, payload),
                                        nbytes)
             elif have < body + nbytes:
+                _check_fits(body - at + nbytes)
                 break
             else:
                 self._control(kind, channel, meta, payload)
@@ -242,10 +252,13 @@ class Link:
 
     def _control(self, kind, channel, meta, payload):
         if kind == TAKEN:
-            self.offered -= 1
+            self.offered = max(0, self.offered - 1)
         elif kind in (OFFER, POST):
+            if not self.pid or len(payload) != PLACE.size:
+                raise wire.Malformed("an offer of memory that cannot be read")
             dtype, shape = wire.parse_array_meta(meta)
             address, nbytes = PLACE.unpack(payload)
+            wire.check_size(wire.ARRAY, meta, nbytes)
             offer = memory.Offer(self._read_peer, self._taken, address, dtype, shape)
             self._receiver.offered(self.rank, channel, offer, nbytes, posted=kind == POST)
         elif kind == READS:
@@ -254,8 +267,10 @@ class Link:
             self.finished = True
         elif kind == FAULT:
             self._receiver.fault_begins(channel)
-        else:
+        elif kind == ABORT:
             self.aborted = True
+        else:
+            raise wire.Malformed(f"there are no frames of kind {kind}")
 
     def _read_peer(self, address, out):
         try:
@@ -268,6 +283,9 @@ class Link:
 
     def _begin(self, channel, encoding, meta, nbytes, first):
         """Begin to receive a payload of which the buffer holds no more than the first bytes."""
+        if nbytes > MAX_MESSAGE:
+            raise wire.Malformed(f"a message of {nbytes:,} bytes, more than this host's memory")
+        wire.check_size(encoding, meta, nbytes)
         self._arriving = channel, nbytes
         self._sink = self._receiver.sink(self.rank, channel, encoding, meta, nbytes)
         self._target = self._sink.next()
@@ -286,6 +304,12 @@ class Link:
         if self._target is None:
             (channel, nbytes), sink, self._sink = self._arriving, self._sink, None
             self._receiver.deliver(self.rank, channel, sink.message(), nbytes)
+
+
+def _check_fits(nbytes):
+    """Raise Malformed for a frame, all but an array's bytes, that the buffer can never hold."""
+    if nbytes > READ_BUFFER:
+        raise wire.Malformed(f"a meta or a control frame of {nbytes:,} bytes")
 
 
 class TlsLink(Link):

@@ -244,15 +244,16 @@ class ClusterPeer(Peer):
         arrived = self._arrived[CHANNEL[self._channel]]
         found = None if self._noticed and self._concerned(source) else take(arrived, source)
         if found is None:
-            self._awaits = self._channel, source
+            self._awaits, looked = (self._channel, source), False
             while found is None:
                 if self._some_have_ended:
-                    self._check_senders(source)
+                    self._check_senders(source, until)
                 wait_s = TICK_S if until is None else min(TICK_S, until - time.monotonic())
-                if wait_s < 0:
+                if wait_s < 0 and looked:
                     break
+                looked = True
                 try:
-                    self._progress(wait_s)
+                    self._progress(max(wait_s, 0.0))
                 except PeerLost as error:
                     self._noticed[error.rank] = error
                 found = take(arrived, source)
@@ -335,7 +336,10 @@ class ClusterPeer(Peer):
 
     def fault_begins(self, position):
         """Hold messages of some peers back from now on: a fault of links has begun."""
-        fault, members = self._options.plan.faults[position], self._options.members
+        plan, members = self._options.plan, self._options.members
+        if not plan or position >= len(plan):
+            return
+        fault = plan.faults[position]
         mine, until = members[self.rank], time.monotonic() + fault.seconds
         if isinstance(fault, Delay) and mine in fault.link:
             others, delay_s = set(fault.link) - {mine}, fault.delay_s
@@ -397,7 +401,7 @@ class ClusterPeer(Peer):
         if self._interrupted:
             raise Aborted(self.rank)
 
-    def _check_senders(self, source):
+    def _check_senders(self, source, until=None):
         """Raise at once when everyone who could send has finished, or somebody is lost."""
         if self._noticed and self._concerned(source):
             rank = source if source in self._noticed else next(iter(self._noticed))
@@ -405,7 +409,8 @@ class ClusterPeer(Peer):
         senders = self.links.values() if source is None else [self.links[source]]
         if all(link.lost for link in senders):
             raise next(iter(senders)).gone()
-        if all(link.finished or link.lost for link in senders) and not self._held:
+        ended = all(link.finished or link.lost for link in senders)
+        if ended and not self._held and until is None:
             raise DeadlockError(f"Peer {self.rank} waits for a message that nobody will send.",
                                 got=f"{self.waiting()}, who has ended")
 

@@ -43,7 +43,7 @@ class Poll:
             return pending
         for link in self._all:
             if link.writes:
-                return self._read_and_write()
+                return self._read_and_write(timeout_s)
         if self._only and timeout_s == TICK_S:
             return self._only
         if self._poll:
@@ -60,16 +60,16 @@ class Poll:
                 link.tick()
         return [link for link in self._held if link.pending()]
 
-    def _read_and_write(self):
+    def _read_and_write(self, timeout_s):
         """Wait for links of both kinds; write those that take something."""
         writing = [link for link in self._all if link.writes]
         if self._poll is None:
-            read, write, _ = select.select(list(self._links.values()), writing, [], TICK_S)
+            read, write, _ = select.select(list(self._links.values()), writing, [], timeout_s)
         else:
             for link in writing:
                 reads = select.POLLIN if link.fileno() in self._links else 0
                 self._poll.register(link.fileno(), reads | select.POLLOUT)
-            events = dict(self._poll.poll(TICK_S * 1000))
+            events = dict(self._poll.poll(timeout_s * 1000))
             for link in writing:
                 if link.fileno() in self._links:
                     self._poll.modify(link.fileno(), select.POLLIN)

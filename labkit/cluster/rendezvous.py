@@ -35,6 +35,7 @@ from labkit.errors import ClusterError
 HELLO = struct.Struct("<HII24s32s")     # magic, from, to, nonce, HMAC-SHA256
 MAGIC = 0x1ab5
 BACKLOG = 512
+MAX_STRANGERS = 256      # who may be about to say hello; `select` knows no more than 1,024 files
 
 _hubs = {}
 
@@ -222,10 +223,15 @@ def _accept(hub, rank, awaited, secret, deadline):
                 if sock in hub.listeners:
                     with contextlib.suppress(OSError):
                         strangers[_admit(hub, sock)] = b""
+                        _forget_oldest(strangers)
                     continue
-                hello = strangers.pop(sock)
+                if (hello := strangers.pop(sock, None)) is None:
+                    continue                     # forgotten a moment ago
                 try:
                     hello += sock.recv(HELLO.size - len(hello)) or b"\0" * HELLO.size
+                except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                    strangers[sock] = hello      # TLS is still shaking hands
+                    continue
                 except OSError:
                     sock.close()
                     continue
@@ -234,11 +240,9 @@ def _accept(hub, rank, awaited, secret, deadline):
                 elif (other := _check_hello(hello, rank, awaited, secret)) is None:
                     sock.close()
                 else:
-                    nonce = HELLO.unpack(hello)[3]
-                    sock.settimeout(max(0.1, deadline - time.monotonic()))
-                    sock.sendall(_hello(secret, rank, other, nonce))
                     accepted[other] = sock
                     awaited.discard(other)
+                    _answer(sock, hello, rank, other, secret, deadline)
     except BaseException:
         for sock in accepted.values():
             sock.close()
@@ -249,15 +253,32 @@ def _accept(hub, rank, awaited, secret, deadline):
     return accepted
 
 
+def _forget_oldest(strangers):
+    """Close who has been silent for longest, if there are too many."""
+    if len(strangers) > MAX_STRANGERS:
+        oldest = next(iter(strangers))
+        del strangers[oldest]
+        oldest.close()
+
+
+def _answer(sock, hello, rank, other, secret, deadline):
+    """Say hello to a peer whose own was right, with the nonce that it chose."""
+    nonce = HELLO.unpack(hello[:HELLO.size])[3]
+    sock.settimeout(max(0.1, deadline - time.monotonic()))
+    try:
+        sock.sendall(_hello(secret, rank, other, nonce))
+    except OSError as error:
+        raise _unreachable(rank, other, error) from error
+
+
 def _admit(hub, listener):
     sock, _ = listener.accept()
     if listener is hub.listeners[0]:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setblocking(False)          # or a silent stranger would keep the others waiting
     if hub.tls:
-        sock.settimeout(5)           # bounds what a stranger's handshake can cost
         context = hub.tls.get_listen_args("worker")["ssl_context"]
-        sock = context.wrap_socket(sock, server_side=True)
-    sock.settimeout(1)
+        sock = context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
     return sock
 
 
@@ -293,6 +314,7 @@ def _check_reply(sock, rank, other, nonce, secret, deadline):
 
 def _unreachable(rank, other, error):
     return ClusterError(f"Peer {rank} cannot connect to peer {other}.", got=error,
+                        expected="an answer that proves the run's secret", where=f"peer {rank}",
                         remedy="workers must reach each other's hosts on any port; see whether "
                                "a firewall is between them or the worker is gone")
 

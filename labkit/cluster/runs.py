@@ -45,7 +45,8 @@ class PeerRun:
     shards : sequence of Shards or sequences
     options : Options
         Without members; with a job if the run is elastic or has checkpoints.
-    elastic, tolerate_loss : bool
+    elastic : bool or int
+    tolerate_loss : bool
     """
 
     def __init__(self, world, code, name, shards, options, elastic, tolerate_loss):
@@ -222,8 +223,7 @@ class PeerRun:
     def _regroup(self, outcomes, again):
         """Settle who is in the next generation, and where the parts are."""
         members = [member for member in self.members if member not in self.missing]
-        if not members:
-            self._await_spare()
+        self._await_spare(int(self.elastic) - len(members))
         spare = iter(self._spare())
         for member, worker in zip(sorted(self.missing), spare):
             self.world._workers[member] = worker
@@ -247,13 +247,14 @@ class PeerRun:
             self.marks.append(("recovered", min(members), now, now, -1, 0, -1,
                                f"{len(members)} peers go on"))
 
-    def _await_spare(self):
+    def _await_spare(self, wanted):
+        """Wait until there are so many workers that could join."""
         until = time.monotonic() + REPLACEMENT_S
-        while not self._spare():
+        while wanted > 0 and len(self._spare()) < wanted:
             if time.monotonic() > until:
-                raise ClusterError("All workers have died, and none was replaced.",
-                                   expected=f"a new one within {REPLACEMENT_S} s",
-                                   where=self.client.scheduler.address,
+                raise ClusterError("Too many workers have died, and were not replaced.",
+                                   expected=f"{wanted} new ones within {REPLACEMENT_S} s",
+                                   got=len(self._spare()), where=self.client.scheduler.address,
                                    remedy="see the workers' logs; start others")
             time.sleep(TICK_S)
 

@@ -14,7 +14,9 @@ import sys
 import tempfile
 
 import dask
+from dask.utils import parse_bytes
 from distributed import Client, LocalCluster
+from distributed.system import MEMORY_LIMIT
 from distributed.utils import get_mp_context
 
 from labkit.errors import ClusterError, ConfigurationError
@@ -29,6 +31,9 @@ SETTINGS = {
     # The memory manager would drop replicas and move shards away from their peers.
     "distributed.scheduler.active-memory-manager.start": False,
     "distributed.comm.timeouts.tcp": "11s",
+    # Dask looks once, so long after a worker's death, whether its nanny has brought it back, and
+    # gives it up if it has just died again.
+    "distributed.deploy.lost-worker-timeout": "365 days",
     "distributed.worker.preload": ["labkit.cluster.preload"],
     "distributed.worker.multiprocessing-method": METHOD,
     # At Dask's hundred looks a second its profiler costs a program that talks a fifth of its time.
@@ -36,6 +41,7 @@ SETTINGS = {
 }
 START_S = 60
 CONNECT_S = 10
+LEAST_BYTES = 100_000_000    # a worker that has imported NumPy and Dask takes 60 to 90 MB itself
 LOOPBACK = "127.0.0.1"
 NO_GUARD = "This script starts workers whenever it is imported"
 GUARD = 'start the cluster under `if __name__ == "__main__":`'
@@ -50,9 +56,12 @@ def start_local(workers, stack, memory_limit, security):
 
     Raises
     ------
+    ConfigurationError
+        For a memory limit that no worker can live with, or that this machine does not have.
     ClusterError
         If they do not start.
     """
+    check_memory_limit(memory_limit)
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         # A new worker process runs the script that started it and has come to this line again.
         sys.exit(f"{NO_GUARD}: {GUARD}")
@@ -72,6 +81,25 @@ def start_local(workers, stack, memory_limit, security):
     client = stack.enter_context(Client(cluster, timeout=START_S, set_as_default=False))
     _wait_for_workers(client, workers)
     return client
+
+
+def check_memory_limit(limit):
+    """Raise ConfigurationError unless Dask and this machine can keep this limit of a worker.
+
+    Dask itself waits for ever for workers that die of their limit, and takes a number that is
+    larger than the machine for the machine's.
+    """
+    if limit is None or isinstance(limit, str) and limit == "auto":
+        return
+    with contextlib.suppress(ValueError, TypeError, OverflowError):
+        nbytes = parse_bytes(limit) if isinstance(limit, str) else float(limit)
+        nbytes *= MEMORY_LIMIT if 0 < nbytes <= 1 else 1
+        if nbytes == 0 or LEAST_BYTES <= nbytes <= MEMORY_LIMIT:
+            return
+    raise ConfigurationError(
+        "No worker can have this memory limit.", got=repr(limit), where="memory_limit=",
+        expected=f"{LEAST_BYTES:,} to {MEMORY_LIMIT:,} bytes, which this machine has",
+        remedy='pass for example "2GB", or "auto" for an equal share of the machine\'s memory')
 
 
 def _start_fork_server():
@@ -97,11 +125,13 @@ def connect(address, stack, security):
     except (OSError, TimeoutError) as error:
         raise ClusterError(
             "No Dask scheduler answers.", where=address, got=str(error),
-            expected="a running `dask scheduler`",
+            expected=f"a running `dask scheduler`, within {CONNECT_S} s",
             remedy="start one, or unset LABKIT_SCHEDULER to use this machine") from error
     except ValueError as error:
         raise ConfigurationError("This is not a scheduler's address.", got=repr(address),
-                                 expected='something like "tcp://host:8786"') from error
+                                 expected='something like "tcp://host:8786"',
+                                 where="the address, or LABKIT_SCHEDULER",
+                                 remedy="copy the line that `dask scheduler` prints") from error
     return stack.enter_context(client)
 
 

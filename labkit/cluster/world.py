@@ -87,10 +87,12 @@ class ClusterWorld(World):
             check_workers(workers)
         if not deadline_s > 0:
             raise ConfigurationError("A deadline lies in the future.", got=deadline_s,
-                                     expected="seconds, more than 0", where="deadline_s=")
+                                     expected="seconds, more than 0", where="deadline_s=",
+                                     remedy="pass deadline_s=120, for example")
         if transport not in ("auto", "tcp"):
             raise ConfigurationError("This transport is not known.", expected="'auto' or 'tcp'",
-                                     got=repr(transport), where="transport=")
+                                     got=repr(transport), where="transport=",
+                                     remedy="leave it out")
         self.deadline_s = deadline_s
         self.transport = transport
         self.checksums = checksums

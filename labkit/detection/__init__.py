@@ -6,6 +6,9 @@
 
 None knows a clock or a network: time is an argument, messages are return values, so that the same
 code runs on real heartbeats and on a virtual clock.
+
+    programs  the three as programs of peers, for any world
+    watched   what they have seen: detection times, wrong suspicions, messages
 """
 
 from labkit.detection.phi import PhiAccrual, phi

@@ -15,8 +15,6 @@ from __future__ import annotations
 import math
 from collections import deque
 
-import numpy as np
-
 from labkit.errors import ConfigurationError
 
 
@@ -30,6 +28,31 @@ def phi(silence_s, mean_s, deviation_s):
         return -math.log10(math.erfc(z / math.sqrt(2)) / 2)
     # erfc(x) ~ exp(-x^2) / (x sqrt(pi))
     return (z * z / 2 + math.log(z * math.sqrt(2 * math.pi))) / math.log(10)
+
+
+class _Window:
+    """The last intervals of one member; their mean and deviation take no pass over them."""
+
+    def __init__(self, length):
+        self._length = length
+        self._intervals = deque()
+        self._sum = self._squares = 0.0
+        self.mean_s = self.deviation_s = 0.0
+
+    def add(self, interval_s):
+        self._intervals.append(interval_s)
+        self._sum += interval_s
+        self._squares += interval_s * interval_s
+        if len(self._intervals) > self._length:
+            first_s = self._intervals.popleft()
+            self._sum -= first_s
+            self._squares -= first_s * first_s
+        self.mean_s = self._sum / len(self._intervals)
+        self.deviation_s = math.sqrt(max(
+            0.0, self._squares / len(self._intervals) - self.mean_s ** 2))
+
+    def __bool__(self):
+        return bool(self._intervals)
 
 
 class PhiAccrual:
@@ -67,14 +90,14 @@ class PhiAccrual:
         self._pause_s = pause_s
         self._window = window
         self._heard_s = dict.fromkeys(members, now_s)
-        self._intervals = {member: deque(maxlen=window) for member in self._heard_s}
+        self._intervals = {member: _Window(window) for member in self._heard_s}
 
     def heard(self, member, now_s):
         """Note a heartbeat."""
         if member in self._heard_s:
-            self._intervals[member].append(now_s - self._heard_s[member])
+            self._intervals[member].add(now_s - self._heard_s[member])
         else:
-            self._intervals[member] = deque(maxlen=self._window)
+            self._intervals[member] = _Window(self._window)
         self._heard_s[member] = now_s
 
     def forget(self, member):
@@ -85,10 +108,10 @@ class PhiAccrual:
     def suspicion(self, member, now_s):
         """Return phi."""
         intervals = self._intervals[member]
-        mean_s = float(np.mean(intervals)) if intervals else self._first_s
-        spread_s = float(np.std(intervals)) if intervals else 0.0
+        mean_s = intervals.mean_s if intervals else self._first_s
+        deviation_s = intervals.deviation_s if intervals else 0.0
         return phi(now_s - self._heard_s[member], mean_s + self._pause_s,
-                   max(spread_s, self._least_s))
+                   max(deviation_s, self._least_s))
 
     def suspected(self, now_s):
         """Return the members that are suspected, in a set."""

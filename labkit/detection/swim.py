@@ -8,9 +8,11 @@
     news     "b is suspected" rides on pings and acks, about log n times each. If b hears of it,
              it says that it lives, with a higher incarnation; if not in time, it has failed.
 
-A member sends a few messages a period, however many members there are, and a failure is noticed
-after e/(e-1) = 1.6 periods on average. With heartbeats from everyone to everyone, messages would
-grow with n; with heartbeats to one place, that place is the bottleneck.
+A member sends a few messages a period, however many members there are. Who fails is probed by
+somebody within a period on average, and suspected when that prober's period ends: after 2 periods
+(if all began their periods at once, e/(e-1) = 1.6 after the next beginning). With heartbeats from
+everyone to everyone, messages would grow with n; with heartbeats to one place, that place is the
+bottleneck.
 
 Source: Das, Gupta and Motivala, "SWIM: scalable weakly-consistent infection-style process group
 membership protocol", DSN 2002, with its suspicion (section 4.2) and round-robin probes (4.3).
@@ -19,6 +21,7 @@ membership protocol", DSN 2002, with its suspicion (section 4.2) and round-robin
 from __future__ import annotations
 
 import math
+from array import array
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -109,7 +112,7 @@ class Swim:
         self._size = size
         self._expires_s = {}             # suspected member -> when it has failed
         self._news = {}                  # member -> [News, how often it is still to be told]
-        self._queue = []                 # whom to probe, last one first
+        self._queue = array("i")         # whom to probe, last one first: 4 bytes for each
         self._probe = self._probed = None    # whom this member waits for, by which ping
         self._number = 0
         self._asked = {}                 # number of a ping made for someone -> (who, his number)
@@ -170,7 +173,7 @@ class Swim:
                 member = self._queue.pop()
                 if member != self.rank and self.status(member) != FAILED:
                     return member
-            self._queue = self._rng.permutation(self._size).tolist()
+            self._queue = array("i", self._rng.permutation(self._size).astype("i").tobytes())
         return None
 
     def _ask_others(self):

@@ -21,7 +21,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from labkit import sharding
-from labkit.errors import ConfigurationError, LabkitError, ProgramError
+from labkit.errors import ConfigurationError, DataError, LabkitError, ProgramError
 from labkit.learning import model_file
 from labkit.learning.logistic import Local, Settings, drive, program
 from labkit.models import map_reduce, master_worker, peer_to_peer
@@ -132,7 +132,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
             For two classes: of the second against the first.
         """
         check_is_fitted(self)
-        X = validate_data(self, _gathered(X), accept_sparse="csr", dtype=DTYPES, reset=False)
+        X = self._validated(_gathered(X), reset=False)
         margins = X @ self.coef_.T + self.intercept_
         if len(self.classes_) > 2:
             return margins
@@ -186,9 +186,35 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
             return X, y
         if isinstance(X, da.Array) and self.world is not None:
             return X, y
-        X, y = validate_data(self, _gathered(X), _gathered(y), accept_sparse="csr", dtype=DTYPES)
-        check_classification_targets(y)
-        return X, y
+        return self._validated(_gathered(X), _gathered(y))
+
+    def _validated(self, *arrays, **options):
+        """Return arrays as scikit-learn checks them; say as a DataError what it refuses."""
+        try:
+            checked = validate_data(self, *arrays, accept_sparse="csr", dtype=DTYPES, **options)
+            if len(arrays) == 2:
+                check_classification_targets(checked[1])
+            return checked
+        except ValueError as error:
+            what, *more = str(error).splitlines()
+            # Of what it recommends, other estimators for data with gaps are not meant here.
+            remedy = " ".join(line for line in more if line.startswith("Reshape your data"))
+            raise DataError(what, expected="finite numbers in rows of equal length, with one "
+                            "label each", got=_described(*arrays), where=_place(*arrays),
+                            remedy=remedy or "drop or fill what is missing, and convert text to "
+                            "numbers") from error
+
+
+def _described(*arrays):
+    return " and ".join(f"{type(a).__name__} of shape {getattr(a, 'shape', '(?)')}"
+                        for a in arrays)
+
+
+def _place(X, *y):
+    """Say where the first number of X is that is none, if X is an array of numbers."""
+    if isinstance(X, np.ndarray) and X.dtype.kind == "f" and not np.isfinite(X).all():
+        return f"X[{', '.join(map(str, np.argwhere(~np.isfinite(X))[0]))}]"
+    return "X and y" if y else "X"
 
 
 def _train(X, y, settings, model, world):

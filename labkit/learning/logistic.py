@@ -73,7 +73,7 @@ class Settings:
 def _check(name, value, expected, least, most, kind=numbers.Real):
     if not (isinstance(value, kind) and least <= value <= most and value < math.inf):
         raise ConfigurationError("A setting cannot work.", expected=expected, got=repr(value),
-                                 where=f"{name}=")
+                                 where=f"{name}=", remedy=f"give {name} as {expected}")
 
 
 @dataclass(frozen=True)
@@ -132,14 +132,19 @@ class Local:
         if X.shape[0] != len(y):
             raise DataError("X and y of a shard differ in length.", got=f"{len(y)} labels",
                             expected=f"{X.shape[0]}, one a row",
+                            where="X and y of this worker",
                             remedy="cut both at the same rows: world.shard(X, y)")
+        if X.dtype.kind not in "fiub":
+            raise DataError("X holds something else than numbers.", expected="an array of numbers",
+                            got=f"dtype {X.dtype}", where="X",
+                            remedy="convert it, for example with X.astype(float)")
         self.X, self.y = X, y
         self._coded = None                  # (classes, each row's class), once asked
 
     def answer(self, question, value=None):
         """Return this shard's answer to one of the questions above."""
         if question == "labels":
-            return np.unique(self.y)
+            return _distinct(self.y)
         if question == "counts":
             return np.bincount(self._codes(value), minlength=len(value)).astype(float)
         if question == "moments":
@@ -160,8 +165,28 @@ class Local:
 
     def _codes(self, classes):
         if self._coded is None or not np.array_equal(self._coded[0], classes):
-            self._coded = classes, np.searchsorted(classes, self.y)
+            self._coded = classes, _codes_of(self.y, classes)
         return self._coded[1]
+
+
+def _distinct(y):
+    try:
+        return np.unique(y)
+    except TypeError as error:
+        raise DataError("The labels cannot be sorted.", expected="all numbers, or all strings",
+                        got=f"{type(y[0]).__name__} and others: {error}", where="y",
+                        remedy="convert y, for example with y.astype(str)") from error
+
+
+def _codes_of(y, classes):
+    codes = np.searchsorted(classes, y)
+    known = classes[np.minimum(codes, len(classes) - 1)] == y
+    if not np.all(known):
+        row = int(np.argmin(known))
+        raise DataError("A label is none of the classes.", expected=f"one of {classes[:10]}",
+                        got=y[row], where=f"y, row {row} of a worker's part, counted from 0",
+                        remedy="take the classes from all rows: ask for the labels first")
+    return codes
 
 
 def drive(ask, settings):
@@ -233,7 +258,8 @@ class _Space:
         if not np.all(np.isfinite(found)):
             column = int(np.flatnonzero(~np.isfinite(found).all(axis=0))[0])
             raise DataError("X holds NaN or infinity, or values too large for float64.",
-                            expected="finite numbers", where=f"column {column}, counted from 0",
+                            expected="finite numbers", got=f"a mean of {mean[column]}",
+                            where=f"column {column}, counted from 0",
                             remedy="drop these rows, or fill the gaps")
         self.n_rows = count[0]
         self.mean = mean if settings.fit_intercept else np.zeros_like(mean)
@@ -264,16 +290,18 @@ class _Space:
 
 
 def _count_sets(classes, family):
-    if classes.dtype.kind == "f" and not np.array_equal(classes, np.round(classes)):
-        raise DataError("Unknown label type: y holds fractions or NaN, which are not classes.",
-                        expected="whole numbers or strings", got=f"{classes[:5]}",
-                        remedy="cut y into classes, or use a regression")
+    if classes.dtype.kind == "f" and not (np.isfinite(classes).all()
+                                          and np.array_equal(classes, np.round(classes))):
+        raise DataError("Unknown label type: y holds fractions or NaN or infinity, which are "
+                        "not classes.", expected="whole numbers or strings", got=f"{classes[:5]}",
+                        where="y", remedy="cut y into classes, or use a regression")
     if len(classes) < 2:
         raise DataError("There is only one class in y.", expected="two classes or more",
-                        got=f"{classes}")
+                        got=f"{classes}", where="y",
+                        remedy="add rows of another class; or were the rows filtered?")
     if family == "binomial" and len(classes) > 2:
         raise DataError("The binomial family has two classes.", got=f"{len(classes)} classes",
-                        expected=2, remedy="use family='multinomial' or 'auto'")
+                        expected=2, where="y", remedy="use family='multinomial' or 'auto'")
     return len(classes) if family == "multinomial" or len(classes) > 2 else 1
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import secrets
 import zipfile
@@ -22,6 +23,8 @@ from labkit.errors import DataError
 
 FORMAT = "labkit LogisticRegression 1"
 ARRAYS = ("classes", "coef", "intercept", "loss_history")
+MAX_EXPANSION = 100          # times: deflate makes a thousand of what holds nothing but zeros
+FREE_BYTES = 10_000_000      # that an archive may unpack to, however small it is
 FACTS = ("n_iter", "n_evaluations", "converged")
 
 
@@ -108,12 +111,49 @@ def _arrays(path):
         raise _error(path, "This file is not a saved model, or not all of it.",
                      "an .npz file", "something else")
     try:
+        with zipfile.ZipFile(path) as archive:
+            _check_members(path, archive)
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
+    except DataError:
+        raise
     except Exception as error:         # zipfile, zlib and NumPy each have their own for damage
         what = ("This file needs pickle, which could run code of its own."
                 if "allow_pickle" in str(error) else "This file is damaged.")
         raise _error(path, what, "arrays of numbers and text", error) from error
+
+
+def _check_members(path, archive):
+    """Refuse what unpacking would regret, before anything is unpacked."""
+    members = archive.infolist()
+    unpacked, packed = (sum(getattr(one, size) for one in members)
+                        for size in ("file_size", "compress_size"))
+    if unpacked > MAX_EXPANSION * packed and unpacked > FREE_BYTES:
+        raise _error(path, "This archive would expand beyond all measure.",
+                     f"at most {MAX_EXPANSION} times its size", f"{unpacked:,} bytes in "
+                     f"{packed:,}", "do not use it: `save` does not compress at all")
+    for member in members:
+        name = member.filename
+        if ".." in Path(name).parts or name.startswith(("/", "\\")) or ":" in name:
+            raise _error(path, "This archive holds a file that would lie outside of it.",
+                         "names of arrays", repr(name), "do not use or unpack it")
+        if name.endswith(".npy"):
+            _check_header(path, archive, member)
+
+
+def _check_header(path, archive, member):
+    """Refuse an array whose header claims more, or less, than there is of it."""
+    with archive.open(member) as file:
+        if file.read(len(np.lib.format.MAGIC_PREFIX)) != np.lib.format.MAGIC_PREFIX:
+            return                       # no array, and missing then
+        version = tuple(file.read(2))
+        read = (np.lib.format.read_array_header_1_0 if version == (1, 0) else
+                np.lib.format.read_array_header_2_0)
+        shape, _, dtype = read(file)
+        claimed, there = dtype.itemsize * math.prod(shape), member.file_size - file.tell()
+    if claimed != there and not dtype.hasobject:
+        raise _error(path, "This file is damaged.", f"{claimed:,} bytes of {member.filename}, "
+                     f"as its header claims: {dtype} of shape {shape}", f"{there:,} bytes")
 
 
 def _check_shapes(path, arrays):
@@ -141,5 +181,6 @@ def _without_objects(labels):
     if not all(isinstance(label, str) for label in labels):
         raise DataError("These labels cannot be saved without pickle.",
                         expected="numbers or strings", got=f"{labels[:5]}",
+                        where="classes_ or feature_names_in_",
                         remedy="train with labels of one of these types")
     return labels.astype(str)

@@ -34,7 +34,8 @@ class FaultyRun(SimulatedRun):
     ----------
     world : SimulatedWorld
     plan : FaultPlan
-    recording, elastic, tolerate_loss : bool
+    recording, tolerate_loss : bool
+    elastic : bool or int
     checkpoints : Checkpoints or None
     """
 
@@ -135,8 +136,9 @@ class FaultyRun(SimulatedRun):
                 self._commits[worker] = Commits()
                 self._newcomers_s[worker] = lost_s + REPLACE_S
                 self._reload.add(worker)
-        if not self.members:
-            now = max(now, min(self._newcomers_s.values()))
+        missing = int(self._elastic) - len(self.members)
+        if missing > 0:
+            now = max(now, sorted(self._newcomers_s.values())[missing - 1])
         start_s = now + REGROUP_S
         for worker in [w for w, ready_s in self._newcomers_s.items() if ready_s <= start_s]:
             del self._newcomers_s[worker], self.lost[worker]

@@ -15,6 +15,7 @@ from __future__ import annotations
 from functools import partial
 
 from labkit.errors import ConfigurationError
+from labkit.models.map_reduce.keys import check_hashable
 
 
 def map_reduce(world, mapper, reducer, items, combiner=None, n_reducers=None, work=None):
@@ -66,7 +67,11 @@ def _map_task(mapper, combiner, item):
 def _group(pairs):
     groups = {}
     for key, value in pairs:
-        groups.setdefault(key, []).append(value)
+        try:
+            groups.setdefault(key, []).append(value)
+        except TypeError:
+            check_hashable(key)
+            raise
     return groups
 
 
