@@ -1,6 +1,7 @@
 """What only the cluster world does: processes, sockets, deadlines, other people's clusters."""
 
 import contextlib
+import ctypes
 import os
 import signal
 import socket
@@ -139,7 +140,7 @@ def test_faults_are_named_and_the_next_run_works(short):
     victim = short._workers[1]
     with pytest.raises(ClusterError, match="A worker died") as caught:
         short.run(dies)
-    assert caught.value.got == f"peer 1 at {victim}"
+    assert caught.value.got == f"peer 1 at {victim}, killed by SIGKILL"
     check_works(short)
     assert short._workers[1] != victim
 
@@ -152,10 +153,15 @@ def test_faults_are_named_and_the_next_run_works(short):
     check_works(short)
 
 
-def test_a_task_that_kills_each_of_its_workers_is_named(cluster):
+@pytest.mark.parametrize(("end", "cause"), [
+    (lambda: os.kill(os.getpid(), signal.SIGKILL), "killed by SIGKILL"),
+    (lambda: ctypes.string_at(0), "killed by SIGSEGV"),
+    (lambda: os._exit(3), "ended with status 3")])
+def test_a_task_that_ends_each_of_its_workers_is_named_with_the_cause(cluster, end, cause):
     with pytest.raises(ClusterError, match="died each time") as caught:
-        cluster.map(lambda i: os.kill(os.getpid(), signal.SIGKILL) if i == 1 else i, range(2))
+        cluster.map(lambda i: end() if i == 1 else i, range(2))
     assert caught.value.where == "item 1"
+    assert caught.value.got.startswith(f"{cause}, last at tcp://")
     check_works(cluster)
 
 
@@ -418,7 +424,7 @@ def test_a_peer_that_dies_in_the_middle_of_a_collective_is_named(cluster, size):
     victim = cluster._workers[1]
     with pytest.raises(ClusterError, match="A worker died") as caught:
         cluster.run(program)
-    assert caught.value.got == f"peer 1 at {victim}"
+    assert caught.value.got == f"peer 1 at {victim}, killed by SIGKILL"
     check_works(cluster)
 
 

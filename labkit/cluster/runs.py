@@ -293,11 +293,16 @@ class PeerRun:
     # ---- errors
 
     def _lost_error(self, lost):
-        who = ", ".join(f"peer {rank} at {self._address(rank)}" for rank in lost)
+        who = "; ".join(self._epitaph(rank) for rank in lost)
         return ClusterError("A worker died during the run.", got=who,
                             expected="all workers alive to the end",
                             remedy="run again, or with elastic=True: a worker that was started "
                                    "here is replaced, and its part of the data placed again")
+
+    def _epitaph(self, rank):
+        address = self._address(rank)
+        cause = self.world._cause(address)
+        return f"peer {rank} at {address}{f', {cause}' if cause else ''}"
 
     def _overdue_error(self, late):
         return DeadlineExceeded(

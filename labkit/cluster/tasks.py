@@ -67,6 +67,8 @@ class Tasks:
     keep: int | None = None
     resolve: Any = None
     """Turns an item into what Dask takes; with True, parts of the data are placed anew first."""
+    cause_of: Any = None
+    """Says how a worker's process has ended."""
     injection: Any = None
     """Faults that strike workers; see `labkit.cluster.inject`."""
     answers: dict = field(default_factory=dict)
@@ -208,7 +210,7 @@ class Tasks:
         except (CancelledError, ShardLost):
             return None
         except Exception as error:
-            raise failed_task(error, attempt.number) from error
+            raise failed_task(error, attempt.number, self.cause_of) from error
 
     def _back_up(self, backup, workers):
         """Submit, and return, second attempts at late tasks, one for each idle worker."""
@@ -232,11 +234,14 @@ class Tasks:
         return new
 
 
-def failed_task(error, number):
+def failed_task(error, number, cause_of):
     """Return a labkit error for a task that raised, or whose worker died each time."""
     if isinstance(error, KilledWorker):
+        worker = error.last_worker.address
+        cause = cause_of(worker, error.last_worker.name) or "cause unknown"
         return ClusterError("A task's worker died each time it ran.", where=f"item {number}",
-                            got=str(error))
+                            got=f"{cause}, last at {worker}", expected="a worker that lives on",
+                            remedy="does the task crash Python, or end its process?")
     return task_error(error, number)
 
 

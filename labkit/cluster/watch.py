@@ -15,6 +15,7 @@ import contextlib
 import time
 
 import psutil
+from distributed.core import Status
 from distributed.diagnostics.plugin import NannyPlugin
 
 LOOK_S = 0.1                 # how often
@@ -35,6 +36,8 @@ def standing_still(process):
 class Watch(NannyPlugin):
     """Ends a worker that has stood still for `hang_s` seconds; its nanny starts it again.
 
+    Tells also how a worker's process has ended, which Dask keeps for its logs.
+
     Parameters
     ----------
     name : str
@@ -51,9 +54,23 @@ class Watch(NannyPlugin):
 
     def setup(self, nanny):
         self._task = asyncio.ensure_future(self._watch(nanny))
+        self._on_exit = nanny._on_worker_exit_sync
+
+        def tell(code):
+            if nanny.status is Status.running:       # it does not end its worker itself
+                # The address may be that of the process before: this one has died young.
+                nanny.log_event(self.topic, {"exit": nanny.worker_address, "code": code,
+                                             "name": nanny.name, "time": time.time()})
+            self._on_exit(code)
+
+        nanny._on_worker_exit_sync = self._tell = tell       # which later processes are given
+        if nanny.process is not None:
+            nanny.process.on_exit = tell
 
     def teardown(self, nanny):
         self._task.cancel()
+        if nanny._on_worker_exit_sync is self._tell:
+            nanny._on_worker_exit_sync = self._on_exit
 
     async def _watch(self, nanny):
         still, since = None, 0.0

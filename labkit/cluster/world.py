@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import secrets
+import signal
 import threading
 import time
 from collections import deque
@@ -34,6 +35,8 @@ from labkit.records import Events, Run, WorldInfo
 from labkit.serial import task_name
 from labkit.sharding import Shards
 from labkit.world import World, check_shards, check_workers
+
+EXIT_S = 0.3                 # that a nanny may take to tell how its worker has ended
 
 
 class Death(NamedTuple):
@@ -184,7 +187,7 @@ class ClusterWorld(World):
             numbers = {worker: number for number, worker in enumerate(self._workers)}
             injection = Injection(secrets.token_hex(4), numbers, plan, began) if plan else None
             tasks = Tasks(self.client, task_name(task), code, items, where, keep, self._item,
-                          injection)
+                          self._cause, injection)
             try:
                 self._finish(tasks, backup)
             except BaseException:
@@ -355,6 +358,17 @@ class ClusterWorld(World):
     def _on_fault(self, event):
         self._told.append(event[1])
 
+    def _cause(self, worker, name=None):
+        """Return how a worker's process has ended last, in words; "" if nobody knows."""
+        until = time.monotonic() + EXIT_S            # its nanny hears of it a moment later
+        while time.monotonic() < until:
+            codes = [told["code"] for told in list(self._told) if "exit" in told
+                     and (told["exit"] == worker or name is not None and told["name"] == name)]
+            if codes:
+                return ending(codes[-1])
+            time.sleep(0.01)
+        return ""
+
     def _struck(self, since):
         """Return (position in the plan, worker's address, time, step) of faults since then."""
         return [(told["fault"], told["worker"], told["time"], told["step"])
@@ -388,6 +402,17 @@ class ClusterWorld(World):
                                        remedy="try again later")
                 held.callback(lock.release)
             yield
+
+
+def ending(code):
+    """Return what an exit code says, in words.
+
+    >>> ending(-9), ending(1)
+    ('killed by SIGKILL', 'ended with status 1')
+    """
+    if code is not None and code < 0:
+        return f"killed by {signal.Signals(-code).name}"
+    return f"ended with status {code}"
 
 
 @contextlib.contextmanager

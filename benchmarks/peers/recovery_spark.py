@@ -1,0 +1,89 @@
+"""A worker killed half-way under Spark: folder with the data, workers, jobs.
+
+Spark's master "local-cluster" starts a JVM an executor, which may be lost, unlike the one of
+"local". farm: an RDD with a slice a task. train: a cached RDD with a slice a worker, and
+`treeAggregate` in each step; Spark reads again what was cached in an executor that is lost. Killed
+is an executor's JVM, or (farm) the Python process in which its tasks run.
+"""
+
+import json
+import os
+import sys
+import time
+from functools import partial
+from operator import add
+
+import numpy as np
+import psutil
+import pyspark
+import recovery_jobs as jobs
+from pyspark.sql import SparkSession
+
+
+def session(n):
+    os.environ["SPARK_HOME"] = os.path.dirname(pyspark.__file__)
+    os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
+    os.environ["PYSPARK_PYTHON"] = sys.executable
+    spark = (SparkSession.builder.master(f"local-cluster[{n},1,1024]")
+             .config("spark.ui.enabled", "false").config("spark.driver.bindAddress", "127.0.0.1")
+             .config("spark.driver.host", "127.0.0.1").getOrCreate())
+    spark.sparkContext.setLogLevel("OFF")
+    spark.sparkContext.addPyFile(jobs.__file__)
+    return spark
+
+
+class Cluster:
+    def __init__(self, context, n):
+        self.context, self.n = context, n
+
+    def ready(self, killed, cached=None):
+        """Wait for all executors; return a function that finds one, or its Python process."""
+        until = time.monotonic() + 60
+        while self.context._jsc.sc().getExecutorMemoryStatus().size() <= self.n:
+            assert time.monotonic() < until, "an executor has not come back"
+            time.sleep(0.1)
+        self.context.parallelize(range(8 * self.n), 8 * self.n).map(jobs.task).collect()
+        if cached is not None:
+            cached.count()
+        return partial(self.find, killed)
+
+    def find(self, killed):
+        executors = [process for process in psutil.Process().children(recursive=True)
+                     if any("ExecutorBackend" in word for word in process.cmdline())]
+        if killed == "executor":
+            return executors[-1].pid
+        # A daemon forks the processes that run tasks.
+        daemon = executors[-1].children()[0]
+        return daemon.children()[0].pid
+
+    def farm(self):
+        return self.context.parallelize(range(jobs.N_TASKS), jobs.N_TASKS).map(jobs.task).collect()
+
+
+def train(rdd):
+    def total(w, step):
+        return rdd.treeAggregate(np.zeros(jobs.COLUMNS),
+                                 lambda sofar, part: sofar + jobs.gradient(*part, w), add)
+
+    return jobs.descend(total)
+
+
+def main(folder, n, *wanted):
+    spark, found = session(n), {}
+    cluster = Cluster(spark.sparkContext, n)
+    if "farm" in wanted:
+        found["farm"] = {
+            name: jobs.compare(cluster.farm, partial(cluster.ready, killed), jobs.farm_is_right)
+            for name, killed in {"Spark, executor": "executor", "Spark, Python": "Python"}.items()}
+    if "train" in wanted:
+        rdd = cluster.context.parallelize(range(n), n).map(
+            lambda part: jobs.part_of(folder, part, n)).cache()
+        found["train"] = {"Spark, executor": jobs.compare(
+            partial(train, rdd), partial(cluster.ready, "executor", rdd),
+            partial(jobs.training_is_right, folder))}
+    print(json.dumps(found), flush=True)
+    spark.stop()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), *sys.argv[3:])
