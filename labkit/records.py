@@ -10,7 +10,9 @@ serial and simulated runs.
 
 from __future__ import annotations
 
+import bisect
 import functools
+import math
 import operator
 from collections import Counter
 from collections.abc import Sequence
@@ -21,6 +23,8 @@ import numpy as np
 
 from labkit.errors import LabkitError
 from labkit.network import Network
+
+LOST = " lost"               # ends the label of a task's attempt that died with its worker
 
 
 class Event(NamedTuple):
@@ -137,6 +141,20 @@ class Generation:
     """Why it ended: the error's name, or "" at the end of the run."""
 
 
+class Loss(NamedTuple):
+    """How one worker was lost, and the run went on. Seconds since the run began; nan: never."""
+
+    worker: int
+    injected_s: float
+    """When the last fault before the loss struck this worker; nan if none was injected."""
+
+    confirmed_s: float
+    """When somebody knew that it is lost."""
+
+    recovered_s: float
+    """When the others, or its replacement, went on; of a map, when its tasks were done."""
+
+
 @dataclass(frozen=True, repr=False)
 class Run:
     """The record of one `world.run` or `world.map`."""
@@ -178,6 +196,82 @@ class Run:
         kinds = ("injected", "suspected", "confirmed", "recovered")
         return [event for event in self.events if event.kind in kinds]
 
+    @property
+    def losses(self):
+        """The workers that were lost, as a list of `Loss` in the order in which it was known."""
+        found, struck = [], {}
+        for mark in self.marks:
+            if mark.kind == "injected":
+                struck[mark.rank] = mark.start_s
+            elif mark.kind == "confirmed":
+                found.append(Loss(mark.rank, struck.pop(mark.rank, math.nan), mark.start_s,
+                                  self._recovered_s(mark)))
+        return found
+
+    def _recovered_s(self, confirmed):
+        """When a loss was made good: peers go on together, tasks are made good one by one."""
+        return min((mark.start_s for mark in self.marks if mark.kind == "recovered"
+                    and mark.start_s >= confirmed.start_s
+                    and (self.generations or mark.rank == confirmed.rank)), default=math.nan)
+
+    @property
+    def detection_s(self):
+        """Seconds from each injected fault until its loss was confirmed, one for each of `losses`.
+
+        nan for a loss that was not injected.
+        """
+        return [loss.confirmed_s - loss.injected_s for loss in self.losses]
+
+    @property
+    def recovery_s(self):
+        """Seconds from each injected fault until the run went on, one for each of `losses`.
+
+        nan for a loss that was not injected, or never made good.
+        """
+        return [loss.recovered_s - loss.injected_s for loss in self.losses]
+
+    @property
+    def repeated_steps(self):
+        """How many times a generation began a step that an earlier one had begun.
+
+        A step that is begun in three generations counts twice. Needs recorded events: 0 without.
+        """
+        seen, repeated = set(), 0
+        for times in self.steps_by_generation():
+            repeated += len(seen & set(times))
+            seen |= set(times)
+        return repeated
+
+    @property
+    def lost_attempts(self):
+        """How many attempts at tasks of a map died with their workers; needs recorded events."""
+        return sum(event.kind == "task" and event.label.endswith(LOST) for event in self.events)
+
+    @property
+    def work_lost_s(self):
+        """Seconds of workers that had to be spent again, summed over the workers.
+
+        Of a generation that ended by a loss: from the begin of its first step that was begun
+        again (its last commit, in a program that commits at the end of a step) to its end, times
+        its members. They may have waited for the dead in that time: it is in `detection_s` too.
+        Of a map: the seconds of its lost attempts. Needs recorded events; nan where a program
+        marks no steps.
+        """
+        return sum(self._seconds_lost()) + sum(
+            event.end_s - event.start_s for event in self.events
+            if event.kind == "task" and event.label.endswith(LOST))
+
+    def _seconds_lost(self):
+        """Yield the seconds of each generation that ended by a loss."""
+        begun = self.steps_by_generation()
+        for number, (generation, mine) in enumerate(zip(self.generations, begun)):
+            if generation.cause in ("", "Regroup"):
+                continue
+            again = min((step for times in begun[number + 1:] for step in times), default=math.inf)
+            since_s = min((at_s for step, at_s in mine.items() if step >= again),
+                          default=generation.end_s if any(begun) else math.nan)
+            yield (generation.end_s - since_s) * len(generation.members)
+
     def verify(self, expected, rtol=1e-9, atol=0.0):
         """Compare every result with `expected` and return a verified copy of this run.
 
@@ -217,6 +311,19 @@ class Run:
         for event in self.events:
             if event.step >= 0:
                 times.setdefault(event.step, event.start_s)
+        return times
+
+    def steps_by_generation(self):
+        """Return when each step began, for each generation: a list of {step: seconds}.
+
+        Seconds are those of the first mark of any peer. A run without generations is one.
+        """
+        starts = [generation.start_s for generation in self.generations[1:]]
+        times = [{} for _ in range(len(starts) + 1)]
+        for event in self.events:
+            if event.kind == "step":
+                mine = times[bisect.bisect(starts, event.start_s)]
+                mine.setdefault(event.step, event.start_s)
         return times
 
     def __repr__(self):

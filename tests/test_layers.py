@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parents[1] / "labkit"
 
 FLOORS = [
     {"errors", "records", "topology", "network", "wire", "sharding", "datasets", "detection",
-     "assignment", "faults", "checkpoint", "laws"},
+     "assignment", "faults", "checkpoint", "laws", "safe_files"},
     {"world", "collectives", "serial", "elastic"},
     {"cluster", "simulate"},
     {"models", "learning"},

@@ -17,7 +17,7 @@ import cloudpickle
 import numpy as np
 from distributed import get_worker
 
-from labkit import sharding
+from labkit import sharding, wire
 from labkit.cluster import rendezvous
 from labkit.cluster.inject import Injector
 from labkit.cluster.peer import Aborted, ClusterPeer
@@ -113,9 +113,11 @@ def run_peer(world_id, rank, addresses, secret, program, options, *parts):
             me._commits, me._checkpoints = hub.commits_of(options.job), options.checkpoints
             outcome.first_commit = agree(me, me._commits, options.checkpoints)
         try:
-            outcome.result = program(me, *parts)
+            result = program(me, *parts)
         finally:
             outcome.end_s = me.clock()
+        size_of_result(result)
+        outcome.result = result
         me.leave()
     except BaseException as error:
         outcome.cause, outcome.error = _explain(error, me)
@@ -183,6 +185,20 @@ def pickled(thing):
             expected="something that can be pickled, with all that it refers to",
             where="what was given to world.run or world.map",
             remedy="create files, locks and connections inside the program") from error
+
+
+def size_of_result(result):
+    """Return a result's payload bytes, or raise ConfigurationError if it cannot travel."""
+    try:
+        return wire.size_of(result)
+    except ConfigurationError:
+        try:
+            return len(cloudpickle.dumps(result))        # of a class that lives in a notebook
+        except Exception as error:
+            raise ConfigurationError(
+                "A result cannot be sent back.", got=f"{type(result).__name__}: {error}",
+                expected="an array, or an object that pickle accepts", where="what is returned",
+                remedy="return the data that it holds") from error
 
 
 def _unpack(part):

@@ -124,6 +124,7 @@ class PeerRun:
                     wait(futures, timeout=TICK_S)
                     outcomes = self.client.gather(futures)
                     break
+                self.world.check_scheduler()
                 lost = self._lost_ranks()
                 alive = [f for rank, f in enumerate(futures) if rank not in lost]
                 if lost and all(f.done() for f in alive) and (

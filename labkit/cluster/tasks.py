@@ -19,15 +19,14 @@ from typing import Any, NamedTuple
 import cloudpickle
 from distributed import CancelledError, Future, KilledWorker, as_completed, get_worker, wait
 
-from labkit import wire
 from labkit.cluster import inject
-from labkit.cluster.entry import Announcer, Placed
+from labkit.cluster.entry import Announcer, Placed, size_of_result
 from labkit.elastic import TRIES
 from labkit.errors import ClusterError, ShardLost
 from labkit.serial import AGAIN, LOST, checked, task_error
 from labkit.sharding import Shards
 
-TICK_S = 0.05                # how often a map with backups looks for late tasks
+TICK_S = 0.05                # how often a map looks for late tasks, and for its scheduler
 
 
 class Answer(NamedTuple):
@@ -87,21 +86,28 @@ class Tasks:
         return [future for attempt in self.attempts for future in {attempt.run, attempt.tell}] + [
             part for parts in self._kept.values() for part in parts]
 
-    def finish(self, deadline_s, backup=None, workers=()):
-        """Wait until every task has an answer; TimeoutError if that takes too long."""
+    def finish(self, deadline_s, look=lambda: None, backup=None, workers=()):
+        """Wait until every task has an answer; TimeoutError if that takes too long.
+
+        `look` is called now and then while nothing comes; it may raise.
+        """
         until = time.monotonic() + deadline_s
         self._by_tell = {attempt.tell: attempt for attempt in self.attempts}
-        coming = as_completed([a.tell for a in self.attempts], timeout=deadline_s,
-                              raise_errors=False)
+        coming = as_completed([a.tell for a in self.attempts], raise_errors=False)
         while len(self.answers) < len(self.items):
-            if backup and not coming.has_ready() and time.monotonic() < until:
-                for attempt in self._back_up(backup, workers):
-                    coming.add(attempt.tell)
-                time.sleep(TICK_S)
+            if coming.has_ready():
+                again = self._take(self._by_tell[next(coming)])
+                if again is not None:
+                    coming.add(again.tell)
                 continue
-            again = self._take(self._by_tell[next(coming)])
-            if again is not None:
-                coming.add(again.tell)
+            look()
+            if time.monotonic() > until:
+                raise TimeoutError
+            for attempt in self._back_up(backup, workers) if backup else ():
+                coming.add(attempt.tell)
+            with coming.thread_condition:
+                if not coming.has_ready():
+                    coming.thread_condition.wait(TICK_S)
         wait([part for parts in self._kept.values() for part in parts],
              timeout=max(until - time.monotonic(), 1))
 
@@ -259,7 +265,7 @@ def run_task(code, item, keep=None, injection=None):
     start_s = time.time()
     result = task(item)
     end_s = time.time()
-    return Answer(result, get_worker().address, start_s, end_s, wire.size_of(result))
+    return Answer(result, get_worker().address, start_s, end_s, size_of_result(result))
 
 
 def tell_answer(answer):

@@ -20,7 +20,7 @@ from contextlib import ExitStack
 from typing import NamedTuple
 
 from distributed import CancelledError, Lock
-from distributed.client import _current_client
+from distributed.client import ClosedClientError, _current_client
 
 from labkit.cluster import rendezvous, start
 from labkit.cluster.entry import TOPIC, Options, pickled
@@ -36,6 +36,7 @@ from labkit.serial import task_name
 from labkit.sharding import Shards
 from labkit.world import World, check_shards, check_workers
 
+SILENCE_S = 2                # of the scheduler, after which it is taken to be gone
 EXIT_S = 0.3                 # that a nanny may take to tell how its worker has ended
 
 
@@ -114,11 +115,13 @@ class ClusterWorld(World):
             else:
                 self.client = start.connect(address, self._stack, security)
             self._shared = address is not None
+            self._address = self.client.scheduler.address
+            self._silent_since = None
             self._stack.callback(self._close_hubs)
             self.client.subscribe_topic("all", self._on_event)
-            self._stack.callback(self.client.unsubscribe_topic, "all")
+            self._stack.callback(self._unsubscribe, "all")
             self.client.subscribe_topic(TOPIC, self._on_fault)
-            self._stack.callback(self.client.unsubscribe_topic, TOPIC)
+            self._stack.callback(self._unsubscribe, TOPIC)
             self._watch(hang_s)
             survey = self._survey()
             super().__init__(workers if workers is not None else max(1, len(survey)))
@@ -137,7 +140,15 @@ class ClusterWorld(World):
         watch = Watch(f"labkit-{self._id}", TOPIC, hang_s)
         self.client.register_plugin(watch)
         if self._shared:
-            self._stack.callback(self.client.unregister_worker_plugin, watch.name, nanny=True)
+            self._stack.callback(self._unwatch, watch.name)
+
+    def _unsubscribe(self, topic):
+        with contextlib.suppress(ClosedClientError):
+            self.client.unsubscribe_topic(topic)
+
+    def _unwatch(self, name):
+        if self.client.status == "running":
+            self.client.unregister_worker_plugin(name, nanny=True)
 
     def close(self):
         """End what this world started; leave a cluster that was given by address running."""
@@ -191,7 +202,8 @@ class ClusterWorld(World):
             try:
                 self._finish(tasks, backup)
             except BaseException:
-                self.client.cancel(tasks.futures, force=True)
+                self._cancel(tasks.futures)
+                self.check_scheduler()
                 raise
             finally:
                 if plan:
@@ -222,7 +234,7 @@ class ClusterWorld(World):
 
     def _finish(self, tasks, backup):
         try:
-            tasks.finish(self.deadline_s, backup, self._workers)
+            tasks.finish(self.deadline_s, self.check_scheduler, backup, self._workers)
         except TimeoutError as error:
             busy = [worker for worker, n_tasks in self._survey().items() if n_tasks]
             self._replace([w for w in busy if w in self._workers], tasks.futures)
@@ -278,6 +290,19 @@ class ClusterWorld(World):
 
     # ---- workers
 
+    def check_scheduler(self):
+        """Raise ClusterError if the scheduler is gone; the workers do not outlive it."""
+        if self.client.status == "running":
+            self._silent_since = None
+            return
+        self._silent_since = self._silent_since or time.monotonic()
+        if self.client.status == "closed" or time.monotonic() > self._silent_since + SILENCE_S:
+            raise ClusterError("The scheduler is gone.", where=self._address,
+                               expected="a scheduler that outlives the run",
+                               got=f"a client that is {self.client.status}",
+                               remedy="start the cluster again, and a new world; a run with "
+                                      "checkpoints= goes on from the last one")
+
     def _survey(self):
         """Ask the scheduler for its workers: {address: number of tasks they have}."""
         return {worker: len(tasks) for worker, tasks in self.client.processing().items()}
@@ -328,6 +353,8 @@ class ClusterWorld(World):
 
     def _on_workers(self, function, *args):
         """Run a function in every worker that was given a hub, and still lives."""
+        if self.client.status != "running":
+            return
         alive = [worker for worker in self._listens if worker not in self._gone]
         with contextlib.suppress(Exception):         # one that dies meanwhile needs it no more
             self.client.run(function, *args, workers=alive, on_error="ignore")
@@ -337,7 +364,11 @@ class ClusterWorld(World):
 
     def _stop_peers(self, futures):
         self._on_workers(rendezvous.interrupt_peer, self._id)
-        self.client.cancel(futures, force=True)
+        self._cancel(futures)
+
+    def _cancel(self, futures):
+        with contextlib.suppress(ClosedClientError):
+            self.client.cancel(futures, force=True)
 
     def _replace(self, workers, futures):
         """End workers whose tasks do not return: their threads cannot be stopped otherwise.
@@ -393,6 +424,7 @@ class ClusterWorld(World):
                                remedy="wait for it, or open a second world")
         with ExitStack() as held:
             held.callback(self._busy.release)
+            self.check_scheduler()
             held.enter_context(_current(self.client))
             if self._shared:
                 lock = Lock("labkit")
@@ -400,8 +432,13 @@ class ClusterWorld(World):
                     raise ClusterError("The cluster is busy with others' runs.",
                                        where=self.client.scheduler.address,
                                        remedy="try again later")
-                held.callback(lock.release)
+                held.callback(self._release, lock)
             yield
+
+
+    def _release(self, lock):
+        if self.client.status == "running":
+            lock.release()
 
 
 def ending(code):

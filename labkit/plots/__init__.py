@@ -4,6 +4,7 @@
     compare       one number of several runs, as bars             {name: Run}
     convergence   the loss, by evaluation or by second            {name: history}
     scaling       seconds by the number of workers                {name: [Run, ...]}
+    recovery      throughput through a fault, and what happened   one Run
     show          a figure in a notebook, with its description in words
 
 A plot runs no experiment, and touches no global style, backend or file. Colours are those of
@@ -12,7 +13,8 @@ and line styles tell them apart in grey.
 """
 
 from labkit.plots.curves import compare, convergence, scaling
+from labkit.plots.recovery import describe_recovery, recovery
 from labkit.plots.show import show
 from labkit.plots.timeline import timeline
 
-__all__ = ["compare", "convergence", "scaling", "show", "timeline"]
+__all__ = ["compare", "convergence", "describe_recovery", "recovery", "scaling", "show", "timeline"]

@@ -42,7 +42,7 @@ def compare(runs, measure, ax=None, log=False):
             ax.plot(value, number, color=colour, marker=marker, markersize=9)
         else:
             ax.barh(number, value, height=0.6, color=colour)
-        ax.annotate(_rounded(value, MEASURES[measure]), (value, number), xytext=(8, 0),
+        ax.annotate(style.rounded(value, MEASURES[measure]), (value, number), xytext=(8, 0),
                     textcoords="offset points", va="center")
     if log:
         ax.set_xscale("log")
@@ -122,10 +122,3 @@ def scaling(runs, ax=None):
     ax.set_ylabel(style.clock([run for mine in runs.values() for run in mine]))
     ax.legend(frameon=False)
     return ax
-
-
-def _rounded(value, unit):
-    """A value with three digits and the prefix of its magnitude: 1.23 ms."""
-    if not unit:
-        return f"{value:,}"
-    return style.EngFormatter(unit, places=None).format_data(float(f"{value:.3g}"))

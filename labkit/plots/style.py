@@ -37,3 +37,10 @@ def clock(runs):
 def engineering(axis, unit):
     """Label an axis's ticks as 10 ms, 2 MB ..."""
     axis.set_major_formatter(EngFormatter(unit))
+
+
+def rounded(value, unit):
+    """Return a value with three digits and the prefix of its magnitude: 1.23 ms."""
+    if not unit:
+        return f"{value:,}"
+    return EngFormatter(unit, places=None).format_data(float(f"{value:.3g}"))

@@ -1,0 +1,191 @@
+r"""How a run gets over a fault: throughput through time, with marks for what happened.
+
+    injected    X 2                    the fault strikes worker 2
+    confirmed   s 2                    somebody knows that it is lost
+    recovered   |     ^ 2              the others go on
+    steps   ####|     |//########      # done   / done again   :: without the fault
+    a second ###|_____|//########
+                time
+
+What counts as throughput is said in `labkit.plots.throughput`.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
+
+from labkit.plots import style
+from labkit.plots.throughput import bin_edges, finished, rates, unit
+
+MARKS = {"injected": (style.VERMILLION, "X", "-"), "suspected": (style.PURPLE, "D", ":"),
+         "confirmed": ("black", "s", "--"), "recovered": (style.GREEN, "^", "-.")}
+LANES = dict(zip(MARKS, (0.96, 0.89, 0.82, 0.75)))         # heights of the marks in the axes
+TALLEST = 0.69               # of the throughput, in the axes: below the lowest lane
+CLOSE = 0.05                 # of the width: marks closer than that share one text ...
+TOUCHING = 0.008             # ... and closer than that one line
+MANY_WORKERS = 4             # numbers beyond this become a count
+
+
+def recovery(run, baseline=None, ax=None, bins=40):
+    """Draw throughput through time, and when faults were injected, noticed and got over.
+
+    Parameters
+    ----------
+    run : Run
+        With its events recorded: steps, or tasks of a map.
+    baseline : Run, optional
+        The same without faults.
+    ax : Axes, optional
+    bins : int
+        How many across the longer of the two runs.
+
+    Returns
+    -------
+    Axes
+        Steps or finished tasks a second. Shaded from a fault that ended a worker to when the
+        others went on.
+
+    Raises
+    ------
+    ConfigurationError
+        For a run with neither steps nor tasks.
+    """
+    ax = style.axes(ax, width=9.0, height=3.8)
+    runs = [run] if baseline is None else [run, baseline]
+    end_s = max(one.seconds for one in runs)
+    tops = [_draw_throughput(ax, run, end_s, bins)]
+    if baseline is not None:
+        tops.append(_draw_baseline(ax, baseline, end_s, bins))
+    for loss in run.losses:
+        if not math.isnan(loss.injected_s + loss.recovered_s):
+            ax.axvspan(loss.injected_s, loss.recovered_s, color=style.ORANGE, alpha=0.2,
+                       linewidth=0, zorder=0)
+    ax.set_xlim(0, end_s)
+    _draw_marks(ax, run, end_s)
+    _finish(ax, runs, max(tops))
+    return ax
+
+
+def _draw_throughput(ax, run, longest_s, bins):
+    """Draw what was done as an area, with what was done again on top; return its height."""
+    edges, spans = bin_edges(run.seconds, longest_s, bins), finished(run)
+    total = rates(spans, edges)
+    first = rates([span for span in spans if not span[2]], edges)
+    ax.stairs(first, edges, fill=True, color=style.SKY, linewidth=0, label=f"{unit(run)} done")
+    if any(repeated for *_, repeated in spans):
+        ax.stairs(total, edges, baseline=first, fill=True, facecolor=style.ORANGE, hatch="////",
+                  edgecolor="black", linewidth=0, label="done again")
+    ax.stairs(total, edges, color=style.BLUE, linewidth=1.2)
+    return max(total)
+
+
+def _draw_baseline(ax, baseline, longest_s, bins):
+    edges = bin_edges(baseline.seconds, longest_s, bins)
+    total = rates(finished(baseline), edges)
+    ax.stairs(total, edges, fill=True, color=style.LIGHT, linewidth=0, zorder=0.5)
+    ax.stairs(total, edges, color=style.GREY, linewidth=1.6, linestyle=(0, (4, 2)), zorder=3,
+              label="without faults")
+    return max(total)
+
+
+def _draw_marks(ax, run, width_s):
+    """Draw a lane of markers for each kind, and lines down to the time axis."""
+    names, lines = _names(run), []
+    for kind, (colour, marker, dashes) in MARKS.items():
+        marks = [mark for mark in run.marks if mark.kind == kind]
+        for mark in marks:
+            foot = 0.0 if all(abs(mark.start_s - at) > TOUCHING * width_s for at in lines) \
+                else LANES[kind]                     # a line is there already
+            lines += [mark.start_s] * (foot == 0.0)
+            ax.plot([mark.start_s] * 2, [LANES[kind], foot], color=colour, linestyle=dashes,
+                    marker=marker, markevery=[0], markersize=8, markeredgecolor="white",
+                    linewidth=1.8, transform=ax.get_xaxis_transform(), zorder=4)
+        for group in _groups(marks, CLOSE * width_s):
+            _name_group(ax, kind, group, names, width_s)
+
+
+def _names(run):
+    """Return {mark: the worker that it is about}: others go on in place of one that is lost."""
+    about = {}
+    for loss in run.losses:
+        about.setdefault(loss.recovered_s, []).append(loss.worker)
+    return lambda mark: (about.get(mark.start_s, [mark.rank])
+                         if mark.kind == "recovered" and mark.label.endswith("go on")
+                         else [mark.rank])
+
+
+def _groups(marks, close_s):
+    """Yield marks that follow one another closely."""
+    group = []
+    for mark in marks:
+        if group and mark.start_s - group[-1].start_s > close_s:
+            yield group
+            group = []
+        group.append(mark)
+    if group:
+        yield group
+
+
+def _name_group(ax, kind, group, names, width_s):
+    """Write the workers' numbers beside their marks, on the side where there is room."""
+    workers = sorted({worker for mark in group for worker in names(mark)})
+    text = (", ".join(map(str, workers)) if len(workers) <= MANY_WORKERS
+            else f"{len(workers)} workers")
+    left = group[-1].start_s > (1 - 2 * CLOSE) * width_s
+    ax.annotate(text, (group[0 if left else -1].start_s, LANES[kind]),
+                xycoords=ax.get_xaxis_transform(), xytext=(-7 if left else 7, 0),
+                textcoords="offset points", ha="right" if left else "left", va="center",
+                zorder=5, bbox=dict(facecolor="white", edgecolor="none", pad=0.5, alpha=0.8))
+
+
+def _finish(ax, runs, top):
+    """Label the axes, and say once what each colour and mark is."""
+    ax.set_ylim(0, top / TALLEST)
+    ax.set_yticks([tick for tick in MaxNLocator(4).tick_values(0, top) if 0 <= tick <= 1.05 * top])
+    style.engineering(ax.xaxis, "s")
+    ax.set_xlabel(f"{style.clock(runs)}  ({runs[0].world})")
+    virtual = "virtual " * runs[0].world.simulated
+    ax.set_ylabel(f"{unit(runs[0])} per {virtual}second")
+    handles, _ = ax.get_legend_handles_labels()
+    kinds = {mark.kind for mark in runs[0].marks}
+    handles += [Patch(facecolor=style.ORANGE, alpha=0.2, label="struck, not yet recovered")] * any(
+        not math.isnan(recovered_s) for recovered_s in runs[0].recovery_s)
+    handles += [Line2D([], [], color=colour, marker=marker, linestyle=dashes, markersize=8,
+                       markeredgecolor="white", label=kind)
+                for kind, (colour, marker, dashes) in MARKS.items() if kind in kinds]
+    ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
+
+
+def describe_recovery(run, baseline=None):
+    """Return in words what `recovery` shows, for `labkit.show(figure, alt=...)`.
+
+    Parameters
+    ----------
+    run, baseline : Run
+
+    Returns
+    -------
+    str
+        With seconds and counts if they are simulated; those of a real run differ each time.
+    """
+    spans, number = finished(run), partial(style.rounded, unit="s")
+    again = sum(repeated for *_, repeated in spans)
+    what = unit(run)
+    words = [f"{what.capitalize()} a second through a run ({run.world})."]
+    if not run.world.simulated:
+        words += [f"Worker {loss.worker} is lost: nothing is done for a while, then the others "
+                  "go on." for loss in run.losses]
+        return " ".join(words + ["Behind it in grey the run without faults."] * bool(baseline))
+    words.append(f"It finishes {len(spans)} {what}, {again} of them again after a loss, in "
+                 f"{number(run.seconds)} of virtual time.")
+    words += [f"Worker {loss.worker} is struck at {number(loss.injected_s)}; its loss is confirmed "
+              f"{number(detected)} later, and made good after {number(recovered)}."
+              for loss, detected, recovered in zip(run.losses, run.detection_s, run.recovery_s)]
+    if baseline:
+        words.append(f"Without faults, in grey, it takes {number(baseline.seconds)}.")
+    return " ".join(words)
