@@ -122,7 +122,7 @@ def read_npz(file, remedy, promised=None):
     DataError
         If the file is damaged, needs pickle, is compressed, or holds something else.
     """
-    refused = functools.partial(DataError, where=file.name, remedy=remedy)
+    refused = functools.partial(DataError, where=os.fspath(file.name), remedy=remedy)
     try:
         with zipfile.ZipFile(file) as archive:
             members = archive.infolist()

@@ -124,7 +124,7 @@ class PeerRun:
                     wait(futures, timeout=TICK_S)
                     outcomes = self.client.gather(futures)
                     break
-                self.world.check_scheduler()
+                self.world.health.look()
                 lost = self._lost_ranks()
                 alive = [f for rank, f in enumerate(futures) if rank not in lost]
                 if lost and all(f.done() for f in alive) and (
@@ -152,7 +152,7 @@ class PeerRun:
         return self.world._workers[self.members[rank]]
 
     def _lost_ranks(self):
-        gone = self.world._gone
+        gone = self.world.health.gone
         return [rank for rank in range(len(self.members)) if self._address(rank) in gone]
 
     def _without(self, lost, futures):
@@ -201,7 +201,7 @@ class PeerRun:
             again = "PeerLost" if lost else "ShardLost" if "shard" in causes else "Regroup"
         for member in lost:
             address = self.missing[member] = self.world._workers[member]
-            died = self.world._gone[address].time
+            died = self.world.health.gone[address].time
             self.marks.append(("confirmed", member, died, died, -1, 0, -1, ""))
         before = max((outcome.first_commit for outcome in outcomes), default=0)
         after = max((outcome.commit for outcome in outcomes), default=0)
@@ -237,7 +237,7 @@ class PeerRun:
         for outcome in outcomes:
             if outcome.cause == "shard":
                 self._forget_parts(self.members[outcome.rank])
-        struck = {position for position, *_ in self.world._struck(self.began)}
+        struck = {position for position, *_ in self.world.health.struck(self.began, self.at)}
         self.options = self.options._replace(
             members=tuple(sorted(members)), struck=frozenset(struck), since=self.zero,
             deadline_s=max(1.0, self.until - GRACE_S - time.monotonic()))
@@ -278,7 +278,7 @@ class PeerRun:
         first = [e for i, e in enumerate(confirmed)
                  if not any(e[1] == f[1] and e[2] - f[2] < GRACE_S for f in confirmed[:i])]
         events = [e for e in events + self.marks if e[0] != "confirmed"] + first
-        events += self.world._marks(self.began, self.at, self.options.plan)
+        events += self.world.health.marks(self.began, self.at, self.options.plan)
         return Run(
             results=results,
             seconds=max(o.end_s for o in outcomes if not o.lost) - self.zero,
@@ -302,7 +302,7 @@ class PeerRun:
 
     def _epitaph(self, rank):
         address = self._address(rank)
-        cause = self.world._cause(address)
+        cause = self.world.health.cause(address)
         return f"peer {rank} at {address}{f', {cause}' if cause else ''}"
 
     def _overdue_error(self, late):

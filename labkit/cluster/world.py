@@ -12,18 +12,16 @@ from __future__ import annotations
 import contextlib
 import itertools
 import secrets
-import signal
 import threading
 import time
-from collections import deque
 from contextlib import ExitStack
-from typing import NamedTuple
 
 from distributed import CancelledError, Lock
 from distributed.client import ClosedClientError, _current_client
 
 from labkit.cluster import rendezvous, start
 from labkit.cluster.entry import TOPIC, Options, pickled
+from labkit.cluster.health import Health
 from labkit.cluster.inject import Injection, stop_task_faults
 from labkit.cluster.runs import REPLACEMENT_S, PeerRun
 from labkit.cluster.shards import Part, place
@@ -35,17 +33,6 @@ from labkit.records import Events, Run, WorldInfo
 from labkit.serial import task_name
 from labkit.sharding import Shards
 from labkit.world import World, check_shards, check_workers
-
-SILENCE_S = 2                # of the scheduler, after which it is taken to be gone
-EXIT_S = 0.3                 # that a nanny may take to tell how its worker has ended
-
-
-class Death(NamedTuple):
-    """What is known of a worker that has ended."""
-
-    time: float
-    tasks: list
-    """Keys of the tasks that it was to do, one of which it did."""
 
 
 class ClusterWorld(World):
@@ -103,8 +90,6 @@ class ClusterWorld(World):
         self._id = secrets.token_hex(8)
         self._busy = threading.Lock()
         self._stack = ExitStack()
-        self._gone = {}                  # address of a worker that has ended -> when
-        self._told = deque(maxlen=10_000)    # what workers and nannies say of faults
         self._workers = []               # addresses by rank
         self._numbers = {}               # the rank of every address that has had one
         self._listens = {}               # worker address -> its hub's Address
@@ -115,13 +100,7 @@ class ClusterWorld(World):
             else:
                 self.client = start.connect(address, self._stack, security)
             self._shared = address is not None
-            self._address = self.client.scheduler.address
-            self._silent_since = None
-            self._stack.callback(self._close_hubs)
-            self.client.subscribe_topic("all", self._on_event)
-            self._stack.callback(self._unsubscribe, "all")
-            self.client.subscribe_topic(TOPIC, self._on_fault)
-            self._stack.callback(self._unsubscribe, TOPIC)
+            self.health = Health(self.client, self._stack)
             self._watch(hang_s)
             survey = self._survey()
             super().__init__(workers if workers is not None else max(1, len(survey)))
@@ -142,12 +121,8 @@ class ClusterWorld(World):
         if self._shared:
             self._stack.callback(self._unwatch, watch.name)
 
-    def _unsubscribe(self, topic):
-        with contextlib.suppress(ClosedClientError):
-            self.client.unsubscribe_topic(topic)
-
     def _unwatch(self, name):
-        if self.client.status == "running":
+        if self.health.is_connected:
             self.client.unregister_worker_plugin(name, nanny=True)
 
     def close(self):
@@ -198,24 +173,24 @@ class ClusterWorld(World):
             numbers = {worker: number for number, worker in enumerate(self._workers)}
             injection = Injection(secrets.token_hex(4), numbers, plan, began) if plan else None
             tasks = Tasks(self.client, task_name(task), code, items, where, keep, self._item,
-                          self._cause, injection)
+                          self.health.cause, injection)
             try:
                 self._finish(tasks, backup)
             except BaseException:
                 self._cancel(tasks.futures)
-                self.check_scheduler()
+                self.health.check_scheduler()
                 raise
             finally:
                 if plan:
                     self._on_workers(stop_task_faults, injection.key)
         answers = [tasks.answers[number] for number in range(len(items))]
-        deaths = {w: d for w, d in self._gone.items() if w in numbers and d.time >= began}
+        deaths = {w: d for w, d in self.health.gone.items() if w in numbers and d.time >= began}
         for worker in {answer.worker for answer in answers} - numbers.keys():
             dead = [number for w, number in numbers.items() if w in deaths]
             numbers[worker] = dead[0] if dead else -1
         returned = answers if keep is None else []
         events = tasks.events(numbers, began, deaths) if record else []
-        marks = self._marks(began, numbers, plan) + tasks.marks(numbers, deaths)
+        marks = self.health.marks(began, numbers, plan) + tasks.marks(numbers, deaths)
         events += [(kind, rank, begin - began, end - began, *rest)
                    for kind, rank, begin, end, *rest in marks]
         return self._struck_by(Run(
@@ -234,7 +209,7 @@ class ClusterWorld(World):
 
     def _finish(self, tasks, backup):
         try:
-            tasks.finish(self.deadline_s, self.check_scheduler, backup, self._workers)
+            tasks.finish(self.deadline_s, self.health.look, backup, self._workers)
         except TimeoutError as error:
             busy = [worker for worker, n_tasks in self._survey().items() if n_tasks]
             self._replace([w for w in busy if w in self._workers], tasks.futures)
@@ -260,7 +235,7 @@ class ClusterWorld(World):
 
     def _future(self, part, worker=None):
         """Return a part's future; if its worker is gone, place the part anew, with `worker`."""
-        if part.future is None or part.worker in self._gone:
+        if part.future is None or part.worker in self.health.gone:
             worker = worker or self._workers[self._numbers.get(part.worker, 0)]
             self._place_again(part, worker)
         return part.future
@@ -278,8 +253,8 @@ class ClusterWorld(World):
     def _alive(self, worker):
         """Return this worker, or one that lives."""
         limit = time.monotonic() + REPLACEMENT_S
-        while worker in self._gone:
-            alive = [other for other in self._survey() if other not in self._gone]
+        while worker in self.health.gone:
+            alive = [other for other in self._survey() if other not in self.health.gone]
             if alive:
                 return alive[0]
             if time.monotonic() > limit:
@@ -289,19 +264,6 @@ class ClusterWorld(World):
         return worker
 
     # ---- workers
-
-    def check_scheduler(self):
-        """Raise ClusterError if the scheduler is gone; the workers do not outlive it."""
-        if self.client.status == "running":
-            self._silent_since = None
-            return
-        self._silent_since = self._silent_since or time.monotonic()
-        if self.client.status == "closed" or time.monotonic() > self._silent_since + SILENCE_S:
-            raise ClusterError("The scheduler is gone.", where=self._address,
-                               expected="a scheduler that outlives the run",
-                               got=f"a client that is {self.client.status}",
-                               remedy="start the cluster again, and a new world; a run with "
-                                      "checkpoints= goes on from the last one")
 
     def _survey(self):
         """Ask the scheduler for its workers: {address: number of tasks they have}."""
@@ -353,9 +315,9 @@ class ClusterWorld(World):
 
     def _on_workers(self, function, *args):
         """Run a function in every worker that was given a hub, and still lives."""
-        if self.client.status != "running":
+        if not self.health.is_connected:
             return
-        alive = [worker for worker in self._listens if worker not in self._gone]
+        alive = [worker for worker in self._listens if worker not in self.health.gone]
         with contextlib.suppress(Exception):         # one that dies meanwhile needs it no more
             self.client.run(function, *args, workers=alive, on_error="ignore")
 
@@ -380,42 +342,6 @@ class ClusterWorld(World):
         with contextlib.suppress(Exception):
             self.client.restart_workers(workers, timeout=REPLACEMENT_S, raise_for_error=False)
 
-    def _on_event(self, event):
-        _, message = event
-        if message.get("action") == "remove-worker":
-            self._gone.setdefault(message["worker"], Death(time.time(), [
-                key for key in map(tuple, message["processing-tasks"]) if len(key) == 2]))
-
-    def _on_fault(self, event):
-        self._told.append(event[1])
-
-    def _cause(self, worker, name=None):
-        """Return how a worker's process has ended last, in words; "" if nobody knows."""
-        until = time.monotonic() + EXIT_S            # its nanny hears of it a moment later
-        while time.monotonic() < until:
-            codes = [told["code"] for told in list(self._told) if "exit" in told
-                     and (told["exit"] == worker or name is not None and told["name"] == name)]
-            if codes:
-                return ending(codes[-1])
-            time.sleep(0.01)
-        return ""
-
-    def _struck(self, since):
-        """Return (position in the plan, worker's address, time, step) of faults since then."""
-        return [(told["fault"], told["worker"], told["time"], told["step"])
-                for told in list(self._told) if "fault" in told and told["time"] >= since
-                and told["worker"] in self._listens]
-
-    def _marks(self, since, numbers, plan):
-        """Return the events of faults since then, of workers with these numbers."""
-        injected = [("injected", numbers[worker], when, when, -1, 0, step,
-                     repr(plan.faults[position]))
-                    for position, worker, when, step in self._struck(since) if worker in numbers]
-        suspected = [("suspected", numbers[told["suspected"]], told["time"], told["time"], -1, 0,
-                      -1, "it has stopped") for told in list(self._told)
-                     if told.get("suspected") in numbers and told["time"] >= since]
-        return injected + suspected
-
     @contextlib.contextmanager
     def _exclusive(self):
         """One run at a time: peers of two runs, each waiting for a worker, would deadlock."""
@@ -424,7 +350,7 @@ class ClusterWorld(World):
                                remedy="wait for it, or open a second world")
         with ExitStack() as held:
             held.callback(self._busy.release)
-            self.check_scheduler()
+            self.health.check_scheduler()
             held.enter_context(_current(self.client))
             if self._shared:
                 lock = Lock("labkit")
@@ -437,19 +363,8 @@ class ClusterWorld(World):
 
 
     def _release(self, lock):
-        if self.client.status == "running":
+        if self.health.is_connected:
             lock.release()
-
-
-def ending(code):
-    """Return what an exit code says, in words.
-
-    >>> ending(-9), ending(1)
-    ('killed by SIGKILL', 'ended with status 1')
-    """
-    if code is not None and code < 0:
-        return f"killed by {signal.Signals(-code).name}"
-    return f"ended with status {code}"
 
 
 @contextlib.contextmanager

@@ -90,9 +90,9 @@ def _arrays(path):
     try:
         with open(path, "rb") as file:
             return safe_files.read_npz(file, REMEDY)
-    except (FileNotFoundError, IsADirectoryError) as error:
-        raise _error(path, "There is no such model.", "a file that `save` wrote", "no file",
-                     "check the name") from error
+    except OSError as error:
+        raise _error(path, "There is no such model, or nobody may read it.",
+                     "a file that `save` wrote", error, "check the name") from error
 
 
 def _check_shapes(path, arrays):

@@ -17,6 +17,7 @@ from functools import partial
 
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
 from labkit.plots import style
@@ -73,7 +74,7 @@ def recovery(run, baseline=None, ax=None, bins=40):
 
 def _draw_throughput(ax, run, longest_s, bins):
     """Draw what was done as an area, with what was done again on top; return its height."""
-    edges, spans = bin_edges(run.seconds, longest_s, bins), finished(run)
+    edges, spans = bin_edges(run, longest_s, bins), finished(run)
     total = rates(spans, edges)
     first = rates([span for span in spans if not span[2]], edges)
     ax.stairs(first, edges, fill=True, color=style.SKY, linewidth=0, label=f"{unit(run)} done")
@@ -85,7 +86,7 @@ def _draw_throughput(ax, run, longest_s, bins):
 
 
 def _draw_baseline(ax, baseline, longest_s, bins):
-    edges = bin_edges(baseline.seconds, longest_s, bins)
+    edges = bin_edges(baseline, longest_s, bins)
     total = rates(finished(baseline), edges)
     ax.stairs(total, edges, fill=True, color=style.LIGHT, linewidth=0, zorder=0.5)
     ax.stairs(total, edges, color=style.GREY, linewidth=1.6, linestyle=(0, (4, 2)), zorder=3,
@@ -140,13 +141,14 @@ def _name_group(ax, kind, group, names, width_s):
     ax.annotate(text, (group[0 if left else -1].start_s, LANES[kind]),
                 xycoords=ax.get_xaxis_transform(), xytext=(-7 if left else 7, 0),
                 textcoords="offset points", ha="right" if left else "left", va="center",
-                zorder=5, bbox=dict(facecolor="white", edgecolor="none", pad=0.5, alpha=0.8))
+                zorder=5, path_effects=[withStroke(linewidth=3, foreground="white")])
 
 
 def _finish(ax, runs, top):
     """Label the axes, and say once what each colour and mark is."""
     ax.set_ylim(0, top / TALLEST)
-    ax.set_yticks([tick for tick in MaxNLocator(4).tick_values(0, top) if 0 <= tick <= 1.05 * top])
+    ticks = MaxNLocator(4, steps=[1, 2, 5, 10]).tick_values(0, top)
+    ax.set_yticks([tick for tick in ticks if 0 <= tick <= 1.05 * top])
     style.engineering(ax.xaxis, "s")
     ax.set_xlabel(f"{style.clock(runs)}  ({runs[0].world})")
     virtual = "virtual " * runs[0].world.simulated
@@ -158,6 +160,8 @@ def _finish(ax, runs, top):
     handles += [Line2D([], [], color=colour, marker=marker, linestyle=dashes, markersize=8,
                        markeredgecolor="white", label=kind)
                 for kind, (colour, marker, dashes) in MARKS.items() if kind in kinds]
+    handles += [Line2D([], [], color="black", marker="$n$", linestyle="none",
+                       label="worker n")] * bool(kinds)
     ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
 
 
@@ -173,19 +177,28 @@ def describe_recovery(run, baseline=None):
     str
         With seconds and counts if they are simulated; those of a real run differ each time.
     """
-    spans, number = finished(run), partial(style.rounded, unit="s")
-    again = sum(repeated for *_, repeated in spans)
-    what = unit(run)
+    seconds = partial(style.rounded, unit="s")
+    what, spans = unit(run), finished(run)
     words = [f"{what.capitalize()} a second through a run ({run.world})."]
-    if not run.world.simulated:
-        words += [f"Worker {loss.worker} is lost: nothing is done for a while, then the others "
-                  "go on." for loss in run.losses]
-        return " ".join(words + ["Behind it in grey the run without faults."] * bool(baseline))
-    words.append(f"It finishes {len(spans)} {what}, {again} of them again after a loss, in "
-                 f"{number(run.seconds)} of virtual time.")
-    words += [f"Worker {loss.worker} is struck at {number(loss.injected_s)}; its loss is confirmed "
-              f"{number(detected)} later, and made good after {number(recovered)}."
-              for loss, detected, recovered in zip(run.losses, run.detection_s, run.recovery_s)]
-    if baseline:
-        words.append(f"Without faults, in grey, it takes {number(baseline.seconds)}.")
+    if run.world.simulated:
+        again = sum(repeated for *_, repeated in spans)
+        words.append(f"It finishes {len(spans)} {what}, {again} of them again after a loss, in "
+                     f"{seconds(run.seconds)} of virtual time.")
+    words += [f"Injected: {mark.label}." for mark in run.marks if mark.kind == "injected"]
+    words += [_loss_in_words(loss, seconds if run.world.simulated else None)
+              for loss in run.losses]
+    if baseline is not None:
+        words.append("Behind it in grey the run without faults" + (
+            f": {seconds(baseline.seconds)}." if baseline.world.simulated else "."))
     return " ".join(words)
+
+
+def _loss_in_words(loss, seconds):
+    """Say how a worker was lost; `seconds` writes a time, or is None if none is to be said."""
+    after = "at" if math.isnan(loss.injected_s) else "after"
+    zero_s = 0.0 if after == "at" else loss.injected_s
+    when = (lambda at_s: f" {after} {seconds(at_s - zero_s)}") if seconds else lambda at_s: ""
+    struck = f" is struck at {seconds(zero_s)} and" if seconds and after == "after" else ""
+    good = "never made good" if math.isnan(loss.recovered_s) else (
+        f"made good{when(loss.recovered_s)}")
+    return f"Worker {loss.worker}{struck} is lost: confirmed{when(loss.confirmed_s)}, {good}."

@@ -85,16 +85,26 @@ def rates(spans, edges):
     return np.diff(done) / np.diff(edges)
 
 
-def bin_edges(seconds, longest_s, bins):
-    """Return edges for a run, of which the longest beside it gets `bins` bins.
+def bin_edges(run, longest_s, bins):
+    """Return the edges of a run's bins, of which the longest run beside it has `bins`.
 
     Returns
     -------
     ndarray
-        From 0 to `seconds`; the last bin is narrower if they do not divide.
+        Seconds, from 0 to the run's end. There are more where something happened: a fault, a
+        change of the group, the begin of what was cut short, or of what is repeated. What falls
+        or rises there does so at its time, not at the next multiple of a bin.
     """
-    edges = np.linspace(0.0, longest_s, bins + 1)
-    return np.append(edges[edges < seconds * (1 - 1e-9)], seconds)
+    spans = sorted(finished(run))
+    moments = [mark.start_s for mark in run.marks] + [spans[0][0]]
+    moments += [at_s for one in run.generations for at_s in (one.start_s, one.end_s)]
+    moments += [event.start_s for event in run.events if event.label.endswith(LOST)]
+    for before, span in pairwise(spans):
+        if span[2] != before[2] or (unit(run) == "steps" and span[0] > before[1]):
+            moments += [before[1], span[0]]
+    edges = np.union1d(np.linspace(0.0, longest_s, bins + 1), moments)
+    edges = edges[(edges >= 0) & (edges < run.seconds * (1 - 1e-9))]
+    return np.append(edges[np.diff(edges, append=run.seconds) > 1e-9 * longest_s], run.seconds)
 
 
 def unit(run):
