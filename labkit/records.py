@@ -190,7 +190,7 @@ class Run:
     generations: tuple[Generation, ...] = ()
     """How the group of an elastic run changed; see `labkit.elastic`."""
 
-    @property
+    @functools.cached_property
     def marks(self):
         """The events of faults: what was injected, suspected, confirmed and recovered."""
         kinds = ("injected", "suspected", "confirmed", "recovered")

@@ -65,14 +65,13 @@ class Training:
         while True:
             try:
                 return jobs.descend(self.total, *at)
-            except Exception as error:
-                print(repr(error), file=sys.stderr)
+            except OSError:                          # an actor's worker cannot be reached
                 at = self.replace()
 
     def replace(self):
         """Make new actors wherever Dask puts them; return from where to go on."""
         alive = self.client.scheduler_info(n_workers=-1)["workers"]
-        for part, future in enumerate(self.futures):
+        for part in range(self.n):
             if not self.goes_on or self.actors[part]._address not in alive:
                 self.futures[part] = self.actor(part)
         self.actors = [future.result() for future in self.futures]

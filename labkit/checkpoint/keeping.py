@@ -100,7 +100,7 @@ class Checkpoints:
         number : int
             The commit's number, 0 or more; a checkpoint of this number is replaced.
         state : dict of str to ndarray or number
-            Names that could be variables; arrays of numbers or text, Python's and NumPy's numbers.
+            Names of letters, digits and _; arrays of numbers or text, Python's and NumPy's numbers.
 
         Raises
         ------

@@ -15,6 +15,8 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
+from labkit.cluster.janitor import leave_note
+
 SHARE = 0.9      # of its memory limit, so that a nanny, which ends it at 0.95, need not
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3              # of malloc.h
 
@@ -23,6 +25,7 @@ def dask_setup(worker):
     """Prepare a worker's process, for Dask's preload mechanism."""
     with contextlib.suppress(ValueError):       # only the main thread may set a handler
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+    leave_note(worker.local_directory)
     # A fork server imports NumPy before the worker's environment is set, too late for
     # OMP_NUM_THREADS to count.
     threadpool_limits(1)

@@ -3,6 +3,7 @@
     workers=4                   four new processes on this machine, ended with the block
     "tcp://host:8786"           any Dask cluster: by hand, Kubernetes, Slurm, SSH, cloud
     LABKIT_SCHEDULER=tcp://...  the same, for every lesson, without changing one
+    LABKIT_SECURITY=tls         new processes whose connections are all encrypted
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import contextlib
 import multiprocessing
 import os
 import sys
-import tempfile
 
 import dask
 from dask.utils import parse_bytes
@@ -19,6 +19,7 @@ from distributed import Client, LocalCluster
 from distributed.system import MEMORY_LIMIT
 from distributed.utils import get_mp_context
 
+from labkit.cluster.janitor import scratch_folder
 from labkit.errors import ClusterError, ConfigurationError
 
 # A fork server imports everything once; each worker is forked from it within milliseconds, and
@@ -65,7 +66,7 @@ def start_local(workers, stack, memory_limit, security):
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         # A new worker process runs the script that started it and has come to this line again.
         sys.exit(f"{NO_GUARD}: {GUARD}")
-    scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="labkit-"))
+    scratch = stack.enter_context(scratch_folder())
     # Workers read the settings at their start and at every restart, the scheduler now.
     stack.enter_context(dask.config.set(SETTINGS))
     _start_fork_server()
@@ -162,3 +163,13 @@ def _wait_for_workers(client, workers):
             "The workers did not start in time.", expected=f"{workers} in {START_S} s",
             got=len(client.scheduler_info(n_workers=-1)["workers"]),
             remedy="run `python -m labkit doctor`") from error
+
+
+def wants_tls():
+    """Return whether LABKIT_SECURITY asks for TLS; None if it says nothing."""
+    wish = os.environ.get("LABKIT_SECURITY", "").lower()
+    if wish not in ("", "tls"):
+        raise ConfigurationError("This kind of security is not known.", expected="tls, or nothing",
+                                 got=repr(wish), where="LABKIT_SECURITY",
+                                 remedy="unset it, or set it to tls")
+    return True if wish else None

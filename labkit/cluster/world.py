@@ -51,7 +51,8 @@ class ClusterWorld(World):
     memory_limit : str, float or None
         Of each worker started here, as Dask takes it: "auto", "2GB", ...
     security : bool or distributed.Security, optional
-        True starts a cluster whose connections all use TLS.
+        True starts a cluster whose connections all use TLS; the environment variable
+        LABKIT_SECURITY=tls does so for all worlds that are started here.
     transport : {"auto", "tcp"}
         How peers of one host talk: by Unix sockets and by reading large arrays from each
         other's memory, or like those of different hosts. TLS implies the latter.
@@ -96,6 +97,8 @@ class ClusterWorld(World):
         try:
             if address is None:
                 workers = workers or start.default_workers()
+                if security is None:
+                    security = start.wants_tls()
                 self.client = start.start_local(workers, self._stack, memory_limit, security)
             else:
                 self.client = start.connect(address, self._stack, security)

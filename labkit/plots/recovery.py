@@ -1,9 +1,9 @@
-r"""How a run gets over a fault: throughput through time, with marks for what happened.
+"""How a run gets over a fault: throughput through time, with marks for what happened.
 
     injected    X 2                    the fault strikes worker 2
     confirmed   s 2                    somebody knows that it is lost
     recovered   |     ^ 2              the others go on
-    steps   ####|     |//########      # done   / done again   :: without the fault
+    steps   ####|     |//########      # done   / begun again after the loss
     a second ###|_____|//########
                 time
 
@@ -14,7 +14,9 @@ from __future__ import annotations
 
 import math
 from functools import partial
+from itertools import pairwise
 
+import numpy as np
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
@@ -73,14 +75,14 @@ def recovery(run, baseline=None, ax=None, bins=40):
 
 
 def _draw_throughput(ax, run, longest_s, bins):
-    """Draw what was done as an area, with what was done again on top; return its height."""
+    """Draw what was done as an area, with what was begun again on top; return its height."""
     edges, spans = bin_edges(run, longest_s, bins), finished(run)
     total = rates(spans, edges)
     first = rates([span for span in spans if not span[2]], edges)
     ax.stairs(first, edges, fill=True, color=style.SKY, linewidth=0, label=f"{unit(run)} done")
     if any(repeated for *_, repeated in spans):
         ax.stairs(total, edges, baseline=first, fill=True, facecolor=style.ORANGE, hatch="////",
-                  edgecolor="black", linewidth=0, label="done again")
+                  edgecolor="black", linewidth=0, label="begun again")
     ax.stairs(total, edges, color=style.BLUE, linewidth=1.2)
     return max(total)
 
@@ -96,7 +98,7 @@ def _draw_baseline(ax, baseline, longest_s, bins):
 
 def _draw_marks(ax, run, width_s):
     """Draw a lane of markers for each kind, and lines down to the time axis."""
-    names, lines = _names(run), []
+    lines = []
     for kind, (colour, marker, dashes) in MARKS.items():
         marks = [mark for mark in run.marks if mark.kind == kind]
         for mark in marks:
@@ -107,38 +109,31 @@ def _draw_marks(ax, run, width_s):
                     marker=marker, markevery=[0], markersize=8, markeredgecolor="white",
                     linewidth=1.8, transform=ax.get_xaxis_transform(), zorder=4)
         for group in _groups(marks, CLOSE * width_s):
-            _name_group(ax, kind, group, names, width_s)
+            _name_group(ax, run, group, width_s)
 
 
-def _names(run):
-    """Return {mark: the worker that it is about}: others go on in place of one that is lost."""
-    about = {}
-    for loss in run.losses:
-        about.setdefault(loss.recovered_s, []).append(loss.worker)
-    return lambda mark: (about.get(mark.start_s, [mark.rank])
-                         if mark.kind == "recovered" and mark.label.endswith("go on")
-                         else [mark.rank])
+def _workers_of(mark, run):
+    """Return whom a mark is about: when others go on, those in place of whom they do."""
+    if mark.kind == "recovered" and mark.label.endswith("go on"):
+        return [loss.worker for loss in run.losses if loss.recovered_s == mark.start_s]
+    return [mark.rank]
 
 
 def _groups(marks, close_s):
-    """Yield marks that follow one another closely."""
-    group = []
-    for mark in marks:
-        if group and mark.start_s - group[-1].start_s > close_s:
-            yield group
-            group = []
-        group.append(mark)
-    if group:
-        yield group
+    """Return marks in groups of those that follow one another closely."""
+    gaps = np.diff([mark.start_s for mark in marks])
+    ends = [0, *np.flatnonzero(gaps > close_s) + 1, len(marks)]
+    return [marks[begin:end] for begin, end in pairwise(ends) if end > begin]
 
 
-def _name_group(ax, kind, group, names, width_s):
+def _name_group(ax, run, group, width_s):
     """Write the workers' numbers beside their marks, on the side where there is room."""
-    workers = sorted({worker for mark in group for worker in names(mark)})
+    workers = sorted({worker for mark in group
+                      for worker in _workers_of(mark, run)})
     text = (", ".join(map(str, workers)) if len(workers) <= MANY_WORKERS
             else f"{len(workers)} workers")
-    left = group[-1].start_s > (1 - 2 * CLOSE) * width_s
-    ax.annotate(text, (group[0 if left else -1].start_s, LANES[kind]),
+    left = group[-1].start_s > (1 - CLOSE * (1 + len(text) / 6)) * width_s
+    ax.annotate(text, (group[0 if left else -1].start_s, LANES[group[0].kind]),
                 xycoords=ax.get_xaxis_transform(), xytext=(-7 if left else 7, 0),
                 textcoords="offset points", ha="right" if left else "left", va="center",
                 zorder=5, path_effects=[withStroke(linewidth=3, foreground="white")])
@@ -149,6 +144,7 @@ def _finish(ax, runs, top):
     ax.set_ylim(0, top / TALLEST)
     ticks = MaxNLocator(4, steps=[1, 2, 5, 10]).tick_values(0, top)
     ax.set_yticks([tick for tick in ticks if 0 <= tick <= 1.05 * top])
+    ax.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
     style.engineering(ax.xaxis, "s")
     ax.set_xlabel(f"{style.clock(runs)}  ({runs[0].world})")
     virtual = "virtual " * runs[0].world.simulated
@@ -182,8 +178,8 @@ def describe_recovery(run, baseline=None):
     words = [f"{what.capitalize()} a second through a run ({run.world})."]
     if run.world.simulated:
         again = sum(repeated for *_, repeated in spans)
-        words.append(f"It finishes {len(spans)} {what}, {again} of them again after a loss, in "
-                     f"{seconds(run.seconds)} of virtual time.")
+        words.append(f"It finishes {len(spans)} {what}, {again} of them begun again after a "
+                     f"loss, in {seconds(run.seconds)} of virtual time.")
     words += [f"Injected: {mark.label}." for mark in run.marks if mark.kind == "injected"]
     words += [_loss_in_words(loss, seconds if run.world.simulated else None)
               for loss in run.losses]

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from greenlet import getcurrent
 
 from labkit import wire
-from labkit.errors import PeerLost, ShardLost
+from labkit.errors import PeerLost, ShardLost, StorageFull
 from labkit.faults import (
     Corrupt,
     Crash,
@@ -202,6 +202,14 @@ class FaultyPeer(SimulatedPeer):
             raise self._noticed.pop(found.rank)
         self._raise()
         return found
+
+    def commit(self, shared=True, **state):
+        if self._checkpoints is not None and self.rank == 0 and \
+                self.worker in self._run.full_disks:
+            raise StorageFull("There is no room for a checkpoint.", got="0 bytes free",
+                              expected="room for the next one", where=self._checkpoints.folder,
+                              remedy="choose a folder with more room")
+        super().commit(shared, **state)
 
     def notice(self, rank, now):
         """Hear that a peer is gone."""
