@@ -13,6 +13,7 @@ PYTHON ?= $(shell $(FIND_PYTHON))
 VENV ?= .venv
 LAB_ARGS ?=
 LESSONS ?=
+CHAOS ?= 1000 200
 
 ifeq ($(strip $(VENV)),)
 PY = $(PYTHON)
@@ -33,12 +34,13 @@ COMPILE = "$(PY)" -m uv pip compile pyproject.toml --quiet --universal --python-
 # and costs 3 CPU seconds at every start of a notebook.
 LEAVE_OUT = --no-emit-package rfc3987-syntax --no-emit-package lark
 
-.PHONY: help lab test test-slow browser lessons store bench peers doctor lock frameworks clean clean-all FORCE
+.PHONY: help lab test test-slow chaos browser lessons store bench peers doctor lock frameworks clean clean-all FORCE
 
 help:
 	@echo "make lab        open JupyterLab on the first lesson"
 	@echo "make test       lint, tests and every lesson against its stored outputs"
 	@echo "make test-slow  the tests that take minutes"
+	@echo "make chaos      random faults: 1,000 schedules simulated, 200 real; then fuzzing"
 	@echo "make browser    the tests that drive JupyterLab in Chromium"
 	@echo "make lessons    run every lesson headless, HTML under build/lessons"
 	@echo "make store      run lessons and store their outputs in the notebooks"
@@ -58,6 +60,10 @@ test: $(READY) frameworks
 
 test-slow: $(READY) frameworks
 	"$(PY)" -m pytest -m slow --timeout=1800 tests
+
+chaos: $(READY)
+	"$(PY)" tests/chaos.py $(CHAOS)
+	"$(PY)" tests/atheris_fuzz.py 60
 
 browser: $(READY)
 	"$(PY)" -m pytest -m browser tests

@@ -55,6 +55,7 @@ class FaultyRun(SimulatedRun):
         self._tolerate_loss = tolerate_loss
         self._checkpoints = checkpoints
         self._commits = {worker: Commits() for worker in self.members}
+        self._first_commit = 0           # that this generation began with
         self._newcomers_s = {}           # worker -> when its replacement is there
         self._reload = set()             # workers whose parts have to be read from their source
 
@@ -62,8 +63,8 @@ class FaultyRun(SimulatedRun):
         """Run the program, in as many generations as it takes; return the Run."""
         start_s, without_commit = 0.0, 0
         while True:
-            before = max(commits.number for commits in self._commits.values())
             results = self._generation(program, shards, start_s)
+            before = self._first_commit
             number = max(commits.number for commits in self._commits.values())
             end_s = max((p._clock for p in self.peers if not p.crashed), default=self.broken_s)
             self.generations.append(Generation(
@@ -91,7 +92,7 @@ class FaultyRun(SimulatedRun):
             try:
                 if self._elastic or self._checkpoints:
                     peer._commits, peer._checkpoints = self._commits[peer.worker], self._checkpoints
-                    agree(peer, peer._commits, self._checkpoints)
+                    self._first_commit = agree(peer, peer._commits, self._checkpoints)
                 results[peer.worker] = program(peer, *[
                     self._part(one, parts[peer.worker]) for one in shards])
             except (PeerLost, Regroup, ShardLost) as error:
