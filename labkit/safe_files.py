@@ -17,17 +17,52 @@ writes; NumPy's `numpy.lib.format` for the arrays.
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import math
 import os
 import secrets
+import shutil
 import zipfile
 
 import numpy as np
 
-from labkit.errors import DataError
+from labkit.errors import DataError, StorageFull
 
+MARGIN = 16 * 2**20      # bytes of a disk that are left to others
+FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
 MAGIC = np.lib.format.magic(1, 0)        # what an array of numbers or text begins with
+
+
+@contextlib.contextmanager
+def room(folder, nbytes, what, remedy="make room there, or name another folder"):
+    """Raise StorageFull before so many bytes are written, if they would fill the disk, or while.
+
+    Parameters
+    ----------
+    folder : str
+    nbytes : int
+    what : str
+        What is written, for the message.
+    remedy : str
+    """
+    free = shutil.disk_usage(folder).free
+    if free < nbytes + MARGIN:
+        raise full(folder, what, f"{free} bytes free", remedy,
+                   f"{nbytes + MARGIN} bytes, with a margin of {MARGIN}")
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        free = shutil.disk_usage(folder).free
+        raise full(folder, what, f"{error}, {free} bytes free", remedy) from error
+
+
+def full(folder, what, got, remedy, expected="room on the disk"):
+    """Return the error that says so."""
+    return StorageFull(f"There is no room for {what}.", where=folder, expected=expected, got=got,
+                       remedy=remedy)
 
 
 @contextlib.contextmanager

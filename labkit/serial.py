@@ -25,7 +25,6 @@ from labkit.sharding import Shards
 from labkit.world import Peer, World, check_shards, take
 
 AGAIN = " again"             # ends the label of a task's second attempt
-LOST = " lost"               # ends the label of an attempt that died with its worker
 
 
 class SerialPeer(Peer):

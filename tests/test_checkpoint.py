@@ -24,6 +24,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import labkit
+from labkit import safe_files
 from labkit.checkpoint import Checkpoints, CheckpointWarning, Saved, generation, keeping
 from labkit.errors import CheckpointError, ConfigurationError, ProgramError, StorageFull
 from labkit.faults import Crash, FaultPlan
@@ -376,10 +377,10 @@ def test_a_full_disk_is_noticed_before_anything_is_written(folder, monkeypatch):
     checkpoints = Checkpoints(folder)
     checkpoints.save(1, state_of(1))
     before = names_in(folder)
-    monkeypatch.setattr(generation.shutil, "disk_usage",
-                        lambda path: SimpleNamespace(free=400_000 + generation.MARGIN))
+    monkeypatch.setattr(safe_files.shutil, "disk_usage",
+                        lambda path: SimpleNamespace(free=400_000 + safe_files.MARGIN))
     monkeypatch.setattr(generation, "write", None)
-    with pytest.raises(StorageFull, match=f"{400_000 + generation.MARGIN} bytes free") as caught:
+    with pytest.raises(StorageFull, match=f"{400_000 + safe_files.MARGIN} bytes free") as caught:
         checkpoints.save(2, state_of(2))
     assert_parts(caught.value, folder, "make room")
     assert names_in(folder) == before

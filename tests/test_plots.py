@@ -14,13 +14,12 @@ import matplotlib.pyplot as plt  # noqa: E402
 from PIL import Image  # noqa: E402
 
 import labkit  # noqa: E402
-from labkit import plots, records  # noqa: E402
+from labkit import plots  # noqa: E402
 from labkit.errors import ConfigurationError  # noqa: E402
 from labkit.faults import Crash, FaultPlan, Pause, Slow  # noqa: E402
 from labkit.plots.throughput import bin_edges, finished, rates  # noqa: E402
 from labkit.plots.timeline import messages  # noqa: E402
-from labkit.records import Event, Events, Generation, Run, join  # noqa: E402
-from labkit.serial import LOST  # noqa: E402
+from labkit.records import LOST, Event, Events, Generation, Run, join  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -263,10 +262,6 @@ def test_each_task_is_made_good_for_its_own_worker():
     assert [loss.worker for loss in done.losses] == [1, 2]
     assert done.recovery_s == [3.0, 1.75]
     assert (done.lost_attempts, done.work_lost_s) == (2, 0.75)
-
-
-def test_lost_attempts_are_called_alike_wherever_they_are_made():
-    assert records.LOST == LOST
 
 
 def test_numbers_of_a_simulated_training():

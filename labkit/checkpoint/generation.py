@@ -7,19 +7,19 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import os
 import re
-import shutil
 from dataclasses import dataclass
 
 from labkit import safe_files
 from labkit.checkpoint import manifest
-from labkit.errors import CheckpointError, LabkitError, StorageFull
+from labkit.errors import CheckpointError, LabkitError
 
-MARGIN = 16 * 2**20      # bytes of the disk that a checkpoint leaves to others
-FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
+WHAT = "a checkpoint"
+ROOM = ("make room there, keep fewer generations, or name another folder; what was saved before is "
+        "still there")
+
 
 
 @dataclass(frozen=True)
@@ -66,26 +66,18 @@ def folder_errors(folder):
     except LabkitError:
         raise
     except OSError as error:
-        if error.errno in FULL:
-            raise _full(folder, "room for the next checkpoint", error) from error
+        if error.errno in safe_files.FULL:
+            raise safe_files.full(folder, WHAT, error, ROOM) from error
         raise CheckpointError(
             "The folder of checkpoints cannot be used.", got=error, where=folder,
             expected="a folder that can be read and written",
             remedy="check its name, its permissions and who else writes there") from error
 
 
-def check_room(folder, arrays):
-    """Raise StorageFull if the disk would be full with these arrays."""
-    need = sum(array.nbytes + 1024 for array in arrays.values()) + MARGIN
-    free = shutil.disk_usage(folder).free
-    if free < need:
-        raise _full(folder, f"{need} bytes, with a margin of {MARGIN}", f"{free} bytes free")
-
-
-def _full(folder, expected, got):
-    return StorageFull("There is no room for a checkpoint.", where=folder, expected=expected,
-                       got=got, remedy="make room there, keep fewer generations, or name another "
-                                       "folder; what was saved before is still there")
+def room(folder, arrays):
+    """Raise StorageFull if the disk would be full with these arrays, or is."""
+    return safe_files.room(folder, sum(array.nbytes + 1024 for array in arrays.values()), WHAT,
+                           ROOM)
 
 
 def write(folder, number, arrays, kinds):

@@ -117,8 +117,8 @@ class Checkpoints:
         with generation.folder_errors(self.folder):
             os.makedirs(self.folder, exist_ok=True)
             generation.sweep(self.folder)
-            generation.check_room(self.folder, arrays)
-            generation.write(self.folder, operator.index(number), arrays, kinds)
+            with generation.room(self.folder, arrays):
+                generation.write(self.folder, operator.index(number), arrays, kinds)
             self._bad.discard(number)
             self._prune(number)
         self._costs_s = [*self._costs_s[1 - RECENT:], time.perf_counter() - began]

@@ -23,7 +23,8 @@ from labkit.cluster import inject
 from labkit.cluster.entry import Announcer, Placed, size_of_result
 from labkit.elastic import TRIES
 from labkit.errors import ClusterError, ShardLost
-from labkit.serial import AGAIN, LOST, checked, task_error
+from labkit.records import LOST
+from labkit.serial import AGAIN, checked, task_error
 from labkit.sharding import Shards
 
 TICK_S = 0.05                # how often a map looks for late tasks, and for its scheduler
@@ -141,11 +142,11 @@ class Tasks:
         """Return events of attempts that died with their workers: each worker ran one of them."""
         events = []
         for worker, death in deaths.items():
-            mine = sorted(number for key, number in death.tasks if key.startswith(self.key))
-            if worker in ranks and mine:
+            mine = self._was_at(death)
+            if worker in ranks and mine is not None:
                 before = [a.end_s for a in self.answers.values() if a.worker == worker]
                 events.append(("task", ranks[worker], max(before, default=began) - began,
-                               death.time - began, -1, 0, -1, f"{self.name} {mine[0]}{LOST}"))
+                               death.time - began, -1, 0, -1, f"{self.name} {mine}{LOST}"))
         return events
 
     def marks(self, ranks, deaths):
@@ -153,12 +154,17 @@ class Tasks:
         marks = []
         for worker, death in deaths.items():
             marks.append(("confirmed", ranks[worker], death.time, death.time, -1, 0, -1, ""))
-            again = [number for key, number in death.tasks if key.startswith(self.key)]
-            ends = [self.answers[number].end_s for number in again if number in self.answers]
-            if ends:
-                marks.append(("recovered", ranks[worker], max(ends), max(ends), -1, 0, -1,
-                              "its tasks are done"))
+            mine = self._was_at(death)
+            if mine is not None and mine in self.answers:
+                end_s = self.answers[mine].end_s
+                marks.append(("recovered", ranks[worker], end_s, end_s, -1, 0, -1,
+                              "its task is done"))
         return marks
+
+    def _was_at(self, death):
+        """Return the task that a worker did when it died: the first of those that it had."""
+        return min((number for key, number in death.tasks if key.startswith(self.key)),
+                   default=None)
 
     def _winners(self):
         beaten = {a.number: a.again for a, _ in self.lost}

@@ -150,6 +150,7 @@ class ClusterWorld(World):
                           job=job, checkpoints=checkpoints)
         with self._exclusive():
             self._choose(self._survey())
+            self._bring_home(*shards)
             run = PeerRun(self, code, task_name(program), shards, options, elastic, tolerate_loss)
             return self._struck_by(run.go())
 
@@ -165,11 +166,12 @@ class ClusterWorld(World):
         code = pickled(task)
         plan = self._under_map(faults)
         kept = isinstance(items, Shards) and items.by == "kept"
-        items = items.parts if isinstance(items, Shards) else list(items)
+        shards, items = items, items.parts if isinstance(items, Shards) else list(items)
         with self._exclusive():
             survey = self._survey()
             # Dask may be making kept parts again that a dead worker held: that is no one's run.
             self._choose(survey, idle=not kept)
+            self._bring_home(shards)
             # A task that may run anywhere also runs on the replacement of a worker that died.
             where = self._workers if len(survey) > self.workers else None
             began = time.time()
@@ -235,6 +237,14 @@ class ClusterWorld(World):
     def _fetch(self, part):
         with _current(self.client):
             return self._future(part).result(self.deadline_s).value
+
+    def _bring_home(self, *shards):
+        """Place each part with the worker of its number again, if it was with others meanwhile."""
+        for one in shards:
+            if isinstance(one, Shards) and len(one) == self.workers:
+                for part, worker in zip(one.parts, self._workers):
+                    if isinstance(part, Part) and part.worker != worker:
+                        self._place_again(part, worker)
 
     def _future(self, part, worker=None):
         """Return a part's future; if its worker is gone, place the part anew, with `worker`."""

@@ -99,8 +99,9 @@ def bin_edges(run, longest_s, bins):
     moments = [mark.start_s for mark in run.marks] + [spans[0][0]]
     moments += [at_s for one in run.generations for at_s in (one.start_s, one.end_s)]
     moments += [event.start_s for event in run.events if event.label.endswith(LOST)]
+    steps = unit(run) == "steps"
     for before, span in pairwise(spans):
-        if span[2] != before[2] or (unit(run) == "steps" and span[0] > before[1]):
+        if span[2] != before[2] or (steps and span[0] > before[1]):
             moments += [before[1], span[0]]
     edges = np.union1d(np.linspace(0.0, longest_s, bins + 1), moments)
     edges = edges[(edges >= 0) & (edges < run.seconds * (1 - 1e-9))]

@@ -101,7 +101,7 @@ class TaskFaults:
     def done(self, number, end_s):
         """Note that a task has its result."""
         if number in self.lost:
-            self._mark("recovered", self.lost.pop(number), end_s, "its tasks are done")
+            self._mark("recovered", self.lost.pop(number), end_s, "its task is done")
 
     def _mark(self, kind, worker, now, label=""):
         self.marks.append((kind, worker, now, now, -1, 0, self._begun[worker] - 1, label))

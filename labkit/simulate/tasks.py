@@ -16,8 +16,8 @@ from collections import deque
 from typing import Any, NamedTuple
 
 from labkit import wire
-from labkit.records import Events, Run
-from labkit.serial import AGAIN, LOST
+from labkit.records import LOST, Events, Run
+from labkit.serial import AGAIN
 from labkit.sharding import Shards
 
 

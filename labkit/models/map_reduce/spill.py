@@ -21,6 +21,7 @@ import sys
 import tempfile
 from contextlib import ExitStack
 
+from labkit import safe_files
 from labkit.models.map_reduce.keys import check_hashable, encode
 
 FAN_IN = 64                  # runs that are merged, and files that are open, at once
@@ -89,8 +90,11 @@ class Groups:
 
     def _write(self, groups):
         run = self._files.enter_context(tempfile.TemporaryFile())      # noqa: SIM115
-        for group in groups:
-            pickle.dump(group, run, protocol=5)
+        with safe_files.room(tempfile.gettempdir(), self._nbytes, "groups that outgrow memory",
+                             "set TMPDIR to a larger disk, or give the job more budget_nbytes"):
+            for group in groups:
+                pickle.dump(group, run, protocol=5)
+            run.flush()
         self.n_runs += 1
         self.spilled_nbytes += run.tell()
         return run

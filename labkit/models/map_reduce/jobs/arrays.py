@@ -19,6 +19,7 @@ from functools import partial
 
 import numpy as np
 
+from labkit import safe_files
 from labkit.errors import ConfigurationError
 from labkit.models.map_reduce.arrays import ArrayFiles, array_items, blocks_of, row_nbytes
 from labkit.models.map_reduce.buckets import write_buckets
@@ -168,7 +169,8 @@ def _in_rounds(world, sort, rounds, folder):
 def _write(rows, path):
     """Write a file that is there when it is whole, for a task may run twice; return its path."""
     draft = f"{path}.{secrets.token_hex(4)}"
-    with open(draft, "wb") as file:
+    with safe_files.room(os.path.dirname(path), rows.nbytes, "sorted rows"), \
+            open(draft, "wb") as file:
         np.save(file, rows)
     os.replace(draft, path)
     return path
