@@ -96,6 +96,21 @@ def chunk_grid(arrays):
     return grid
 
 
+def rows_of(array, rows):
+    """Return these rows of an array: a view, if they are evenly spaced.
+
+    Parameters
+    ----------
+    array : ndarray or CSR matrix
+    rows : ndarray of int
+        Ascending.
+    """
+    steps = np.diff(rows)
+    if is_sparse(array) or not len(rows) or np.any(steps != steps[:1]):
+        return array[rows]
+    return array[rows[0]:rows[-1] + 1:steps[0] if len(steps) else 1]
+
+
 def concatenate(blocks):
     """Join row blocks, dense or sparse, into one array that nobody may write to.
 

@@ -302,6 +302,8 @@ class World(abc.ABC):
     """Somewhere that programs run: serial, cluster or simulated. Use it in a `with` block."""
 
     _under = Under(FaultPlan(), False, None)
+    _cuts_views = False
+    """Whether blocks may share the caller's memory: where they are copied to others anyway."""
 
     def __init__(self, workers):
         self.workers = check_workers(workers)
@@ -428,7 +430,8 @@ class World(abc.ABC):
             parts = [[[u[i] for i in mine] or [u[0][:0]] for mine in plan] for u in units]
         else:
             plan = sharding.assign(arrays[0].shape[0], self.workers, by)
-            parts = [[[array[rows]] for rows in plan] for array in arrays]
+            cut = sharding.rows_of if self._cuts_views else (lambda array, rows: array[rows])
+            parts = [[[cut(array, rows)] for rows in plan] for array in arrays]
         shards = tuple(self._place(blocks, by) for blocks in parts)
         return shards if len(shards) > 1 else shards[0]
 

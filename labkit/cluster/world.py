@@ -71,6 +71,8 @@ class ClusterWorld(World):
         If no scheduler answers, or it has fewer free workers than peers.
     """
 
+    _cuts_views = True       # what is sent is a copy; the source stays with the caller
+
     def __init__(self, workers_or_address=None, workers=None, *, deadline_s=120,
                  memory_limit="auto", security=None, transport="auto", checksums=False,
                  hang_s=1.5):

@@ -1,0 +1,183 @@
+"""What the real world survives beyond the matrix: exact attempts, memory, silence, schedulers."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from functools import partial
+
+import numpy as np
+import psutil
+import pytest
+from fault_jobs import descent, trained
+
+import labkit
+from labkit.checkpoint import Checkpoints
+from labkit.errors import ClusterError, ConfigurationError, ProgramError
+from labkit.faults import Corrupt, Crash, Exhaust, FaultPlan, LoseShard
+from labkit.models import peer_to_peer
+
+
+def pids(world):
+    return world.run(lambda me: os.getpid()).results
+
+
+def logged(path, number):
+    """A task that leaves a line for each time it is begun, and one when it is done."""
+    with open(path, "a") as log:
+        log.write(f"begun {number}\n")
+    time.sleep(0.02)
+    with open(path, "a") as log:
+        log.write(f"done {number}\n")
+    return number
+
+
+def test_what_was_done_is_not_done_again(cluster, tmp_path):
+    path = tmp_path / "log"
+    cluster.map(partial(logged, tmp_path / "before"), range(3))      # workers import this file
+    run = cluster.map(partial(logged, path), range(30), faults=FaultPlan(Crash(1, at_s=0.15)))
+    assert run.results == list(range(30))
+    lines = Counter(path.read_text().splitlines())
+    assert all(lines[f"done {number}"] == 1 for number in range(30))
+    attempts = Counter(event.label.split()[1] for event in run.events if event.kind == "task")
+    assert {n: lines[f"begun {n}"] for n in range(30)} == {n: attempts[str(n)] for n in range(30)}
+    assert run.lost_attempts == 1
+
+
+def test_shards_of_the_dead_come_from_their_source_and_are_compared(cluster):
+    X = np.arange(60.0).reshape(12, 5)
+    shards = cluster.shard(X)
+    run = cluster.map(np.sum, shards, faults=FaultPlan(Crash(1, at_step=0)))
+    np.testing.assert_allclose(sum(run.results), X.sum())
+    X[:] = 7                                     # behind labkit's back
+    with pytest.raises(labkit.errors.DataError, match="not what it was") as caught:
+        cluster.run(lambda me, part: me.step(0), shards, elastic=True,
+                    faults=FaultPlan(LoseShard(0, at_step=0)))
+    assert "leave arrays as they are" in caught.value.remedy
+
+
+def test_too_much_memory_is_an_error_and_the_worker_lives():
+    with labkit.cluster(workers=2, memory_limit="800MB", deadline_s=60) as world:
+        before = pids(world)
+        with pytest.raises(ProgramError, match="MemoryError on item 1"):
+            world.map(lambda i: np.ones(10**9 * i).sum(), range(2))
+        with pytest.raises(ProgramError, match="MemoryError in peer 1"):
+            world.run(lambda me: me.step(0), faults=FaultPlan(Exhaust(1, at_step=0)))
+        assert pids(world) == before
+
+
+def hold_the_lock(seconds):
+    """Keep Python's interpreter lock for some seconds, as only C code can."""
+    until, length = time.monotonic() + seconds, 18
+    while time.monotonic() < until:
+        re.match("(a+)+$", "a" * length + "b")
+        length += 1
+
+
+def test_who_stands_still_is_ended_and_who_is_busy_is_not():
+    with labkit.cluster(workers=2, hang_s=0.6, deadline_s=60) as world:
+        before = pids(world)
+        world.map(hold_the_lock, [1.2, 1.2])
+        assert pids(world) == before
+
+        def stopped(me):
+            if me.rank == 1:
+                os.kill(os.getpid(), signal.SIGSTOP)
+            return me.allreduce(1)
+
+        with pytest.raises(ClusterError, match="died") as caught:
+            world.run(stopped)
+        assert "peer 1" in caught.value.got and "SIGKILL" in caught.value.got
+        after = pids(world)
+        assert after[0] == before[0] and after[1] != before[1]
+
+
+def test_results_that_cannot_travel_are_named(cluster):
+    with pytest.raises(ProgramError, match="in peer 1") as caught:
+        cluster.run(lambda me: threading.Lock() if me.rank == 1 else 0)
+    assert isinstance(caught.value.__cause__, ConfigurationError)
+    with pytest.raises(ProgramError, match="on item 1"):
+        cluster.map(lambda i: threading.Lock() if i == 1 else i, range(2))
+
+
+def test_without_checksums_a_flipped_bit_arrives(cluster):
+    def program(me):
+        me.step(0)
+        if me.rank == 0:
+            me.send(1, np.zeros(100_000))
+        return me.recv(0) if me.rank == 1 else None
+
+    for plan in (FaultPlan(Corrupt((0, 1), at_step=0)), FaultPlan()):
+        run = cluster.run(program, faults=plan)
+        assert np.unpackbits(run.results[1].view(np.uint8)).sum() == len(plan)
+
+
+# ---- clusters that others have started
+
+
+@pytest.fixture
+def by_hand(tmp_path):
+    """(address, scheduler's process) of a cluster with two workers and their nannies."""
+    file = tmp_path / "scheduler.json"
+    environment = {**os.environ, "PYTHONPATH": os.path.dirname(__file__)}
+
+    def start(*command):
+        return subprocess.Popen([sys.executable, "-m", "dask", *command], env=environment,
+                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    scheduler = start("scheduler", "--host", "127.0.0.1", "--port", "0", "--dashboard-address",
+                      "127.0.0.1:0", "--scheduler-file", str(file))
+    workers = start("worker", "--scheduler-file", str(file), "--nthreads", "1", "--nworkers", "2",
+                    "--host", "127.0.0.1", "--no-dashboard")
+    from distributed import Client
+    with Client(scheduler_file=str(file), timeout=60, set_as_default=False) as client:
+        client.wait_for_workers(2, timeout=60)
+        address = client.scheduler.address
+    yield address, scheduler
+    everyone = [workers, scheduler,
+                *psutil.Process(workers.pid).children(recursive=True)]
+    for process in everyone:
+        process.kill()
+    workers.wait()
+    scheduler.wait()
+
+
+def test_on_a_cluster_given_by_address_a_worker_strikes_itself_and_is_replaced(by_hand):
+    with labkit.cluster(by_hand[0], deadline_s=60) as world:
+        run = trained(peer_to_peer.train, world, FaultPlan(Crash(1, at_step=4)))
+        assert [mark.kind for mark in run.marks][:2] == ["injected", "confirmed"]
+        run = trained(peer_to_peer.train, world, FaultPlan())
+        assert not run.marks
+
+
+def test_a_scheduler_that_dies_is_named_and_the_run_goes_on_elsewhere(by_hand, tmp_path):
+    address, scheduler = by_hand
+    kept = Checkpoints(tmp_path / "kept")
+
+    def training(me, wait_s):
+        state = me.restore(total=0.0, step=0)
+        total = state["total"]
+        for step in range(state["step"], 20):
+            me.step(step)
+            total += me.allreduce(1.0)
+            me.commit(total=total, step=step + 1)
+            if step == 9:
+                time.sleep(wait_s)
+        return total
+
+    with labkit.cluster(address, deadline_s=60) as world:
+        threading.Timer(1.0, scheduler.kill).start()
+        with pytest.raises(ClusterError, match="scheduler is gone") as caught:
+            world.run(training, [30, 30], checkpoints=kept)
+        assert caught.value.where == address
+        with pytest.raises(ClusterError, match="scheduler is gone"):
+            world.map(abs, range(3))
+    with labkit.simulated(2) as world:
+        run = world.run(training, [0, 0], checkpoints=kept)
+    assert run.results == [40.0, 40.0]
+    assert min(event.step for event in run.events if event.kind == "step") == 10
+    assert descent().shape == (4,)
