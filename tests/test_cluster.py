@@ -306,8 +306,11 @@ def test_an_address_without_a_scheduler_is_a_clear_error(address, error, monkeyp
 # ---- TLS
 
 
-def test_links_use_tls_where_the_cluster_does():
-    with labkit.cluster(workers=2, security=True) as world:
+@pytest.mark.parametrize("how", ["argument", "environment"])
+def test_links_use_tls_where_the_cluster_does(how, monkeypatch):
+    if how == "environment":
+        monkeypatch.setenv("LABKIT_SECURITY", "tls")
+    with labkit.cluster(workers=2, security=True if how == "argument" else None) as world:
         assert world.client.scheduler.address.startswith("tls://")
 
         def kinds(me):

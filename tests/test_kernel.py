@@ -1,9 +1,8 @@
 """A notebook's kernel that is interrupted, restarted or killed while its cluster runs."""
 
 import contextlib
-import tempfile
+import os
 import time
-from pathlib import Path
 
 import psutil
 import pytest
@@ -23,9 +22,9 @@ WAIT = "world.run(lambda me: me.recv((me.rank + 1) % me.size))"
 
 
 @pytest.fixture
-def kernel():
+def kernel(tmp_path):
     manager = KernelManager()
-    manager.start_kernel()
+    manager.start_kernel(env={**os.environ, "TMPDIR": str(tmp_path)})
     client = manager.client()
     client.start_channels()
     client.wait_for_ready(timeout=60)
@@ -49,32 +48,27 @@ def execute(client, code, timeout=60):
 
 
 def open_cluster(manager, client):
-    """Return the processes of a new cluster in the kernel, and its folders."""
-    before = scratch()
+    """Return the processes of a new cluster in the kernel."""
     printed, error = execute(client, OPEN)
     assert error is None
     started = psutil.Process(manager.provisioner.pid).children(recursive=True)
     assert set(map(int, printed.split())) <= {process.pid for process in started}
-    return started, scratch() - before
+    return started
 
 
-def scratch():
-    return set(Path(tempfile.gettempdir()).glob("labkit-*"))
-
-
-def assert_gone(processes, folders, within_s=5):
+def assert_gone(processes, folder, within_s=5):
     """Wait until nothing is left; fail after so many seconds."""
     _, alive = psutil.wait_procs(processes, timeout=within_s)
     assert not alive
     until = time.monotonic() + within_s
-    while scratch() & folders and time.monotonic() < until:
+    while list(folder.glob("labkit-*")) and time.monotonic() < until:
         time.sleep(0.05)
-    assert not scratch() & folders
+    assert not list(folder.glob("labkit-*"))
 
 
 def test_interrupt_stops_the_cell_and_the_next_one_works(kernel):
     manager, client = kernel
-    processes, _ = open_cluster(manager, client)
+    processes = open_cluster(manager, client)
     client.execute(WAIT)
     time.sleep(1)
     manager.interrupt_kernel()
@@ -86,18 +80,18 @@ def test_interrupt_stops_the_cell_and_the_next_one_works(kernel):
     execute(client, "world.close()")
 
 
-def test_a_restarted_kernel_leaves_nothing_behind(kernel):
+def test_a_restarted_kernel_leaves_nothing_behind(kernel, tmp_path):
     manager, client = kernel
-    processes, folders = open_cluster(manager, client)
-    assert folders
+    processes = open_cluster(manager, client)
+    assert list(tmp_path.glob("labkit-*"))
     manager.restart_kernel(now=False)
-    assert_gone(processes, folders)
+    assert_gone(processes, tmp_path)
 
 
-def test_a_killed_kernel_leaves_nothing_behind_even_if_tasks_hold_the_lock(kernel):
+def test_a_killed_kernel_leaves_nothing_behind_even_if_tasks_hold_the_lock(kernel, tmp_path):
     manager, client = kernel
-    processes, folders = open_cluster(manager, client)
+    processes = open_cluster(manager, client)
     client.execute(HOLD)
     time.sleep(1.5)
     psutil.Process(manager.provisioner.pid).kill()
-    assert_gone(processes, folders)
+    assert_gone(processes, tmp_path)

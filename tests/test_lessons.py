@@ -13,7 +13,7 @@ import pytest
 from IPython.core.inputtransformer2 import TransformerManager
 from nbformat import v4
 
-from labkit.lessons import find_lessons
+from labkit.lessons import find_lessons, run_lesson
 
 LESSONS = find_lessons(folder=Path(__file__).parents[1] / "notebooks")
 LONGEST, MEDIAN, DESCRIPTION = 20, 3, 40
@@ -230,3 +230,11 @@ def test_a_bad_notebook(lint, change):
     notebook = good()
     change(notebook)
     assert lint(notebook)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
+def test_a_lesson_runs_over_tls(path, tmp_path, monkeypatch):
+    monkeypatch.setenv("LABKIT_SECURITY", "tls")
+    monkeypatch.delenv("LABKIT_SCHEDULER", raising=False)
+    assert not run_lesson(path, tmp_path).problem

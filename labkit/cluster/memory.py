@@ -116,11 +116,7 @@ class Offer:
 
     def check_fits(self, out):
         """Raise ConfigurationError unless it does: what lies beyond it is not to be read."""
-        if not self.fits(out):
-            raise ConfigurationError(
-                "Peers combine arrays that differ in shape or dtype.",
-                expected=f"{out.shape}, {out.dtype}, as here", got=f"{self._shape}, {self._dtype}",
-                remedy="use the same shape and dtype on every peer")
+        check_alike(self._shape, self._dtype, out)
 
     def fetch(self):
         """Return a copy."""
@@ -142,6 +138,15 @@ class Offer:
         self._read(self._address + first * self._dtype.itemsize, out)
 
 
+def check_alike(shape, dtype, out):
+    """Raise ConfigurationError unless an array has this shape and dtype."""
+    if (shape, dtype) != (out.shape, out.dtype):
+        raise ConfigurationError(
+            "Peers combine arrays that differ in shape or dtype.",
+            expected=f"{out.shape}, {out.dtype}, as here", got=f"{shape}, {dtype}",
+            remedy="use the same shape and dtype on every peer")
+
+
 def combine(own, others, out, op):
     """Combine an array with those of others, all of one shape, each read once.
 
@@ -155,6 +160,8 @@ def combine(own, others, out, op):
     for other in others:
         if isinstance(other, Offer):
             other.check_fits(out)
+        else:
+            check_alike(other.shape, other.dtype, out)
     own, out = own.reshape(-1), out.reshape(-1)
     size = max(1, BLOCK // out.itemsize)
     read = np.empty(min(size, out.size), out.dtype)
