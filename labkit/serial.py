@@ -20,9 +20,10 @@ from greenlet import getcurrent, greenlet
 from labkit import sharding, wire
 from labkit.elastic import Commits, agree
 from labkit.errors import ConfigurationError, DeadlockError, ProgramError
+from labkit.peer import Peer, take
 from labkit.records import Events, Run, WorldInfo
 from labkit.sharding import Shards
-from labkit.world import Peer, World, check_shards, take
+from labkit.world import World, check_shards
 
 AGAIN = " again"             # ends the label of a task's second attempt
 

@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parents[1] / "labkit"
 FLOORS = [
     {"errors", "records", "topology", "network", "wire", "sharding", "datasets", "detection",
      "assignment", "faults", "checkpoint", "laws", "safe_files"},
-    {"world", "collectives", "serial", "elastic"},
+    {"world", "peer", "collectives", "serial", "elastic"},
     {"cluster", "simulate"},
     {"models", "learning"},
     {"plots"},
@@ -57,7 +57,7 @@ def test_imports_point_down(path):
 
 
 @pytest.mark.parametrize(("module", "name"), [
-    ("errors", "labkit.world.Peer"), ("models", "distributed"),
+    ("errors", "labkit.peer.Peer"), ("models", "distributed"),
     ("models", "dask.distributed.Client"),
     ("world", "labkit.cluster.link.Link"), ("serial", "distributed.worker.get_worker")])
 def test_the_check_itself_finds_a_violation(module, name):

@@ -24,7 +24,7 @@ from labkit.cluster.sinks import Combine, Into, New
 from labkit.cluster.spoil import Spoiler
 from labkit.errors import DeadlockError, PeerLost
 from labkit.faults import Delay, Drop, Partition
-from labkit.world import CHANNELS, Peer, combined, take
+from labkit.peer import CHANNELS, Peer, combined, take
 
 CHANNEL = {name: number for number, name in enumerate(CHANNELS)}
 GRACE_S = 1e-3           # that readers may take before this peer reads what others lend

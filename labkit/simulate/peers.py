@@ -25,8 +25,8 @@ import numpy as np
 from greenlet import getcurrent, greenlet
 
 from labkit import wire
+from labkit.peer import Peer, take
 from labkit.serial import deadlock_error, stop
-from labkit.world import Peer, take
 
 ACTION = -1                      # in the place of a sender: something to do at that time
 GARBAGE_OBJECTS = 500_000        # new ones before the garbage collector looks
