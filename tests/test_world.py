@@ -448,6 +448,11 @@ def test_shards_hold_every_row_once_and_stay_aligned(world, make, by):
     np.testing.assert_allclose(sum(s for s, _ in sums.results), X.sum(axis=0))
 
 
+def test_shards_lie_where_numpy_is_fast(world):
+    shards = world.shard(np.arange(300_000.0).reshape(-1, 3))
+    assert world.run(lambda me, part: part.flags.aligned, shards).results == [True] * 3
+
+
 def test_shards_are_read_only(world):
     shards = world.shard(np.arange(9.0))
 
