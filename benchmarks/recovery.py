@@ -5,11 +5,11 @@
     with      worker 0  ============|================      seconds + extra
               worker 1  ============x        -========     killed; detected; replaced
 
-Farm: 200 tasks of 0.05 s, which sleep. Training: 200 synchronous steps of gradient descent on dense
-200,000 x 50, a part in the memory of each worker; the clock starts when it is there. "Half-way" is
-half the time that the same contender took without a kill just before, and extra what it takes
-longer. Every cluster is warm, and all workers are there when a run begins. Answers are compared
-with what Python and NumPy give.
+Farm: 200 tasks of 0.05 s, which sleep. Training: 200 synchronous steps of gradient descent on
+dense 200,000 x 50 (Spark 40), a part in each worker's memory; the clock starts when it is there.
+"Half-way" is half the time that the same contender took without a kill just before, and extra what
+it takes longer. Every cluster is warm, and all workers are there when a run begins. Answers are
+compared with what Python and NumPy give.
 
 Contenders differ in what their users have to write. labkit, Ray and Spark go on by themselves;
 Dask does in the farm. A broken pool's user submits again, to a new pool, what has not returned, and

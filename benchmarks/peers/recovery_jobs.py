@@ -10,7 +10,7 @@ import numpy as np
 
 N_TASKS, TASK_S = 200, 0.05
 ROWS, COLUMNS, RATE = 200_000, 50, 0.01
-STEPS, FEW = 200, 50                         # Spark would take a minute for the usual number
+STEPS, FEW = 200, 40                         # Spark would take a minute for the usual number
 
 
 def task(number):

@@ -35,7 +35,7 @@ def farm():
 def find(title):
     """Return the pid of a process of this Ray that does what its title says."""
     for process in psutil.Process().children(recursive=True):
-        if process.name().startswith(title) or title in "".join(process.cmdline()[:1]):
+        if process.cmdline()[:1] and process.cmdline()[0].startswith(title):
             return process.pid
     raise RuntimeError(f"no {title}")
 
@@ -57,8 +57,9 @@ class Training:
 
 
 def main(folder, n, *wanted):
+    # Ray takes 127.0.0.1 for this machine's outward address.
     ray.init(num_cpus=n, include_dashboard=False, log_to_driver=False, logging_level="ERROR",
-             _node_ip_address="127.0.0.1")
+             _node_ip_address="127.0.0.2")
     found = {}
     if "farm" in wanted:
         def ready():

@@ -2,9 +2,10 @@
 
 Spark's master "local-cluster" starts a JVM an executor, which may be lost, unlike the one of
 "local". farm: an RDD with a slice a task. train: a cached RDD with a slice a worker, and
-`treeAggregate` in each of 50 steps, which take it longer than others take for 200: its cache is in
+`treeAggregate` in each of 40 steps, which take it longer than others take for 200: its cache is in
 the JVM, and each step brings a part to Python. Spark reads again what was cached in an executor
-that is lost. Killed is an executor's JVM, or (farm) the Python process in which its tasks run.
+that is lost. Killed is an executor's JVM. The end of a Python process that runs its tasks costs
+less than two runs without a kill differ.
 """
 
 import json
@@ -38,8 +39,8 @@ class Cluster:
     def __init__(self, context, n):
         self.context, self.n = context, n
 
-    def ready(self, killed, cached=None):
-        """Wait for all executors; return a function that finds one, or its Python process."""
+    def ready(self, cached=None):
+        """Wait for all executors; return a function that finds one."""
         until = time.monotonic() + 60
         while self.context._jsc.sc().getExecutorMemoryStatus().size() <= self.n:
             assert time.monotonic() < until, "an executor has not come back"
@@ -47,16 +48,11 @@ class Cluster:
         self.context.parallelize(range(16 * self.n), 16 * self.n).map(jobs.task).collect()
         if cached is not None:
             cached.count()
-        return partial(self.find, killed)
+        return self.find
 
-    def find(self, killed):
-        executors = [process for process in psutil.Process().children(recursive=True)
-                     if any("ExecutorBackend" in word for word in process.cmdline())]
-        if killed == "executor":
-            return executors[-1].pid
-        # A daemon forks the processes that run tasks.
-        daemon = executors[-1].children()[0]
-        return daemon.children()[0].pid
+    def find(self):
+        return next(process.pid for process in psutil.Process().children(recursive=True)
+                    if any("ExecutorBackend" in word for word in process.cmdline()))
 
     def farm(self):
         return self.context.parallelize(range(jobs.N_TASKS), jobs.N_TASKS).map(jobs.task).collect()
@@ -73,17 +69,15 @@ def train(rdd):
 def main(folder, n, *wanted):
     spark, found = session(n), {}
     cluster = Cluster(spark.sparkContext, n)
-    cluster.ready("executor")
+    cluster.ready()
     cluster.farm()                           # the first in a JVM takes half as long again
     if "farm" in wanted:
-        found["farm"] = {
-            name: jobs.compare(cluster.farm, partial(cluster.ready, killed), jobs.farm_is_right)
-            for name, killed in {"Spark, executor": "executor", "Spark, Python": "Python"}.items()}
+        found["farm"] = {"Spark": jobs.compare(cluster.farm, cluster.ready, jobs.farm_is_right)}
     if "train" in wanted:
         rdd = cluster.context.parallelize(range(n), n).map(
             lambda part: jobs.part_of(folder, part, n)).cache()
-        found["train"] = {"Spark, executor": jobs.compare(
-            partial(train, rdd), partial(cluster.ready, "executor", rdd),
+        found["train"] = {"Spark, 40 steps": jobs.compare(
+            partial(train, rdd), partial(cluster.ready, rdd),
             partial(jobs.training_is_right, folder, steps=jobs.FEW))}
     print(json.dumps(found), flush=True)
     spark.stop()
