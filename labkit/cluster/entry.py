@@ -45,8 +45,8 @@ class Options(NamedTuple):
     members: tuple = ()
     """The workers' numbers, by rank."""
     plan: FaultPlan | None = None
-    struck: frozenset = frozenset()
-    """Positions in the plan of what has struck in an earlier generation."""
+    struck: dict = {}
+    """{position in the plan: when it began}, of what has struck in an earlier generation."""
     since: float = 0.0
     """When the run began, on `time.time`'s clock; 0 in its first generation."""
     job: str = ""
@@ -126,7 +126,7 @@ def run_peer(world_id, rank, addresses, secret, program, options, *parts):
     finally:
         hub.peer = None
         if injector is not None:
-            injector.stop()
+            injector.rest()
         me.close()
     outcome.messages, outcome.nbytes = me.messages, me.nbytes
     outcome.resent = sum(link.resent for link in me.links.values())

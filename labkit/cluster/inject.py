@@ -11,6 +11,7 @@ itself. What has begun is announced on Dask's event topic of the world, before a
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import signal
@@ -65,6 +66,9 @@ finally:
 """
 
 
+_hands = []                              # children that stop this process
+
+
 def stop_and_go(stop_s, go_s, seconds):
     """Have a child stop this process again and again; return when the first stop is over."""
     child = subprocess.Popen(
@@ -73,8 +77,8 @@ def stop_and_go(stop_s, go_s, seconds):
     child.stdout.readline()
     child.stdout.close()
     threading.Thread(target=child.wait, daemon=True).start()
+    _hands.append(child)
     time.sleep(0.001)                    # the first stop comes about now
-    return child
 
 
 def kill():
@@ -101,10 +105,19 @@ def fill_disk():
 
 def empty_disk():
     """Undo `fill_disk`."""
-    import resource
+    import resource  # not on Windows
 
     hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
     resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+
+
+def undo():
+    """Undo what would outlast the run: slowness, and a full disk."""
+    for child in _hands:
+        child.terminate()                # it lets this process go on, whatever it did last
+    _hands.clear()
+    with contextlib.suppress(ImportError):
+        empty_disk()
 
 
 class Injector:
@@ -115,7 +128,7 @@ class Injector:
     worker : int
         This worker's number in the plan.
     plan : FaultPlan
-    done : set of int
+    done : collection of int
         Positions in the plan of what has struck already, in an earlier generation.
     announce : callable
         ``announce(position, time, step)``: of a fault, when it begins.
@@ -130,8 +143,6 @@ class Injector:
         self._timer = None
         self._raise = None               # "shard" or "memory": what the program's thread must do
         self._begun = []                 # faults of links, for the program's thread
-        self._child = None
-        self._disk_is_full = False
         self.step, self.messages = -1, 0
 
     def start(self, since):
@@ -180,28 +191,23 @@ class Injector:
             kill()
         self._announce(position, time.time(), self.step)
         if isinstance(fault, Pause):
-            self._child = stop_and_go(fault.seconds, 0.0, fault.seconds / 2)
+            stop_and_go(fault.seconds, 0.0, fault.seconds / 2)
         elif isinstance(fault, Slow):
             stop_s = PERIOD_S * (1 - 1 / fault.factor)
-            self._child = stop_and_go(stop_s, PERIOD_S - stop_s, fault.seconds)
+            stop_and_go(stop_s, PERIOD_S - stop_s, fault.seconds)
         elif isinstance(fault, LoseShard):
             self._raise = "shard"
         elif isinstance(fault, Exhaust):
             self._raise = "memory"
         elif isinstance(fault, FillDisk):
             fill_disk()
-            self._disk_is_full = True
         elif isinstance(fault, Delay | Partition | Corrupt) or hasattr(fault, "fraction"):
             self._begun.append((position, fault))
 
-    def stop(self):
-        """Undo what would outlast the run."""
+    def rest(self):
+        """Strike no more; what has begun goes on."""
         if self._timer is not None:
             self._timer.cancel()
-        if self._child is not None:
-            self._child.terminate()      # it lets this process go on, whatever it did last
-        if self._disk_is_full:
-            empty_disk()
 
 
 # ---- tasks of `map`
@@ -237,4 +243,5 @@ def stop_task_faults(key):
     """Undo what would outlast the map."""
     injector, _ = _of_maps.pop(key, (None, None))
     if injector is not None:
-        injector.stop()
+        injector.rest()
+    undo()

@@ -73,6 +73,8 @@ class ClusterPeer(Peer):
     def begin(self, since, injector):
         """Count time from `since`, on the wall clock; faults strike from now on."""
         self._zero, self._injector = since, injector
+        for position, when in self._options.struck.items():
+            self.fault_begins(position, when)            # it may go on from another generation
 
     def lost(self, rank, reason):
         """Forget a peer that is gone; return what to raise."""
@@ -334,13 +336,14 @@ class ClusterPeer(Peer):
         else:
             self._spoils.setdefault(to, []).append(spoiler.message)
 
-    def fault_begins(self, position):
+    def fault_begins(self, position, when=None):
         """Hold messages of some peers back from now on: a fault of links has begun."""
         plan, members = self._options.plan, self._options.members
         if not plan or position >= len(plan):
             return
         fault = plan.faults[position]
-        mine, until = members[self.rank], time.monotonic() + fault.seconds
+        mine, began_s = members[self.rank], 0.0 if when is None else time.time() - when
+        until = time.monotonic() + getattr(fault, "seconds", 0.0) - began_s
         if isinstance(fault, Delay) and mine in fault.link:
             others, delay_s = set(fault.link) - {mine}, fault.delay_s
         elif isinstance(fault, Partition) and any(mine in group for group in fault.groups):

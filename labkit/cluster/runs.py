@@ -18,7 +18,7 @@ from dask.sizeof import sizeof
 from distributed import wait
 from distributed.client import FuturesCancelledError
 
-from labkit.cluster import rendezvous
+from labkit.cluster import inject, rendezvous
 from labkit.cluster.entry import Outcome, Packed, Placed, cause_of, pickled, run_peer
 from labkit.cluster.shards import Part
 from labkit.elastic import TRIES, parts_of
@@ -74,12 +74,16 @@ class PeerRun:
 
     def go(self):
         """Run to the end; return the Run."""
-        while True:
-            outcomes = self._wait(self._start())
-            again = self._book(outcomes)
-            if not again:
-                return self._record(outcomes)
-            self._regroup(outcomes, again)
+        try:
+            while True:
+                outcomes = self._wait(self._start())
+                again = self._book(outcomes)
+                if not again:
+                    return self._record(outcomes)
+                self._regroup(outcomes, again)
+        finally:
+            if self.options.plan:
+                self.world._on_workers(inject.undo)
 
     # ---- start
 
@@ -237,9 +241,10 @@ class PeerRun:
         for outcome in outcomes:
             if outcome.cause == "shard":
                 self._forget_parts(self.members[outcome.rank])
-        struck = {position for position, *_ in self.world.health.struck(self.began, self.at)}
+        struck = {position: when for position, _, when, _ in
+                  self.world.health.struck(self.began, self.at)}
         self.options = self.options._replace(
-            members=tuple(sorted(members)), struck=frozenset(struck), since=self.zero,
+            members=tuple(sorted(members)), struck=struck, since=self.zero,
             deadline_s=max(1.0, self.until - GRACE_S - time.monotonic()))
         now = time.time()
         self.marks += [("recovered", member, now, now, -1, 0, -1, "a replacement has joined")

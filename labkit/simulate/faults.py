@@ -53,7 +53,7 @@ class FaultyPeer(SimulatedPeer):
         self._clock = self._out_free_s = self._in_free_s = clock
         self._pending = run.pending[self.worker]
         self._sent = 0
-        self._slow = []                  # (begin, end, factor)
+        self._slow = run.slow[self.worker]   # (begin, end, factor), of this worker's process
         self._spoils = {}                # rank -> [_Spoil]
         self._frozen_until_s = 0.0
         self.late_s = 0.0                # what the message that is being sent takes longer

@@ -47,6 +47,7 @@ class FaultyRun(SimulatedRun):
         self.checksums, self.hang_s = world.checksums, world.hang_s
         self.chance = np.random.default_rng([plan.seed, world.seed])
         self.link_faults = []            # (fault, when it began)
+        self.slow = {worker: [] for worker in self.members}
         self.full_disks = set()
         self.lost = {}                   # worker -> when it died, of those that are not back
         self.resent = 0
@@ -134,7 +135,8 @@ class FaultyRun(SimulatedRun):
         for worker, lost_s in self.lost.items():
             if worker in self.members:
                 self.members.remove(worker)
-                self._commits[worker] = Commits()
+                self._commits[worker], self.slow[worker] = Commits(), []
+                self.full_disks.discard(worker)
                 self._newcomers_s[worker] = lost_s + REPLACE_S
                 self._reload.add(worker)
         missing = int(self._elastic) - len(self.members)
