@@ -164,6 +164,11 @@ class Placed:
     checksum: int = 0
     """See `labkit.cluster.shards`."""
 
+    def __setstate__(self, state):
+        # It has travelled, perhaps to an odd address.
+        state["value"] = sharding.read_only(state["value"])
+        self.__dict__.update(state)
+
 
 @dataclass(frozen=True)
 class Packed:
@@ -209,7 +214,7 @@ def _unpack(part):
         return sharding.concatenate([one.value for one in part])
     if isinstance(part, Packed):
         return cloudpickle.loads(part.pickled)
-    if isinstance(part, np.ndarray) and not part.flags.writeable:
+    if isinstance(part, np.ndarray) and not (part.flags.writeable and part.flags.aligned):
         return part.copy()               # Dask hands out arrays that lie in its receive buffer
     return part
 

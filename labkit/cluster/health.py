@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import signal
+import threading
 import time
 from collections import deque
 from typing import NamedTuple
@@ -46,6 +47,7 @@ class Health:
 
     def __init__(self, client, stack):
         self.gone = {}                   # address of a worker that has ended -> Death
+        self.news = threading.Event()    # somebody has come or gone
         self._client = client
         self._address = client.scheduler.address
         self._told = deque(maxlen=10_000)    # what workers and nannies say
@@ -65,6 +67,7 @@ class Health:
         if message.get("action") == "remove-worker":
             self.gone.setdefault(message["worker"], Death(time.time(), [
                 key for key in map(tuple, message["processing-tasks"]) if len(key) == 2]))
+        self.news.set()
 
     def _on_told(self, event):
         self._told.append(event[1])

@@ -8,15 +8,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import secrets
 import time
 from collections import Counter
 
 import numpy as np
 from dask.sizeof import sizeof
-from distributed import wait
-from distributed.client import FuturesCancelledError
 
 from labkit.cluster import inject, rendezvous
 from labkit.cluster.entry import Outcome, Packed, Placed, cause_of, pickled, run_peer
@@ -120,14 +117,17 @@ class PeerRun:
 
     def _wait(self, futures):
         """Return all outcomes by rank, or raise what ends the run."""
-        until, asked = self.until, False
+        until, asked, news = self.until, False, self.world.health.news
+        for future in futures:
+            future.add_done_callback(lambda _: news.set())
         try:
             while True:
                 # A task whose part of the data has died with its worker is cancelled.
-                with contextlib.suppress(TimeoutError, FuturesCancelledError):
-                    wait(futures, timeout=TICK_S)
+                if all(f.done() and f.status != "cancelled" for f in futures):
                     outcomes = self.client.gather(futures)
                     break
+                news.wait(TICK_S)
+                news.clear()
                 self.world.health.look()
                 lost = self._lost_ranks()
                 alive = [f for rank, f in enumerate(futures) if rank not in lost]
@@ -262,7 +262,8 @@ class PeerRun:
                                    expected=f"{wanted} new ones within {REPLACEMENT_S} s",
                                    got=len(self._spare()), where=self.client.scheduler.address,
                                    remedy="see the workers' logs; start others")
-            time.sleep(TICK_S)
+            self.world.health.news.wait(TICK_S)
+            self.world.health.news.clear()
 
     def _forget_parts(self, member):
         for shards in self.shards:
