@@ -54,8 +54,6 @@ def task(number):
 
 def program(me, X, y):
     state = me.restore(w=np.zeros(jobs.COLUMNS), step=0)
-    # A part that workers pass on may lie at an odd address, where NumPy multiplies far slower.
-    X, y = (np.require(array, requirements="A") for array in (X, y))
 
     def total(w, step):
         if step > state["step"]:
