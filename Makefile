@@ -63,6 +63,7 @@ test-slow: $(READY) frameworks
 
 chaos: $(READY)
 	"$(PY)" tests/chaos.py $(CHAOS)
+	-@"$(PY)" -m pip install -qq --disable-pip-version-check --no-deps atheris 2>/dev/null
 	"$(PY)" tests/atheris_fuzz.py 60
 
 browser: $(READY)
