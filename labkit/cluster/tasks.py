@@ -175,7 +175,7 @@ class Tasks:
         losses = self._losses[number]
         run = self.client.submit(
             run_task, self.code, self.resolve(self.items[number], bool(losses)), self.keep,
-            self.injection, pure=False,
+            self.injection, pure=False, priority=-number,    # what runs again runs first
             key=(self.key + AGAIN.strip() * again + f"-{losses}" * bool(losses), number),
             workers=self.where if worker is None else [worker])
         tell = run if self.keep is None else self.client.submit(
