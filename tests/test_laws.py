@@ -111,3 +111,9 @@ def test_zero_is_refused_where_it_would_divide():
                  lambda: waste(1, 1, 0)):
         with pytest.raises(ConfigurationError, match="more than 0"):
             call()
+
+
+@pytest.mark.parametrize(("mtbf_min", "published_min"), [(1440, 117), (360, 57)])
+def test_dalys_interval_is_the_one_that_he_printed(mtbf_min, published_min):
+    """Captions of figures 3 and 4 of Daly, FGCS 22, 2006: a dump of five minutes."""
+    assert daly(5 * 60, mtbf_min * 60) / 60 == pytest.approx(published_min, rel=0.01)
