@@ -130,6 +130,8 @@ class World(abc.ABC):
 
     def _struck_by(self, run):
         """Return the run; what has struck in it strikes no more."""
+        if not self._under.plan:
+            return run                   # and do not look at all of its events
         self._under = self._under._replace(plan=self._under.plan.without(run.marks))
         return run
 

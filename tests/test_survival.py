@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 import psutil
 import pytest
-from fault_jobs import descent, trained
+from fault_jobs import trained
 
 import labkit
 from labkit.checkpoint import Checkpoints
@@ -180,4 +180,3 @@ def test_a_scheduler_that_dies_is_named_and_the_run_goes_on_elsewhere(by_hand, t
         run = world.run(training, [0, 0], checkpoints=kept)
     assert run.results == [40.0, 40.0]
     assert min(event.step for event in run.events if event.kind == "step") == 10
-    assert descent().shape == (4,)

@@ -23,9 +23,9 @@ from typing import NamedTuple
 
 from labkit.errors import ShardLost
 from labkit.faults import (
-    Corrupt,
     Crash,
     Delay,
+    Drop,
     Exhaust,
     FaultPlan,
     FillDisk,
@@ -140,7 +140,7 @@ class Injector:
                                 if self._position[id(fault)] not in done)
         self._announce = announce
         self._lock = threading.Lock()
-        self._timer = None
+        self._timer, self._rests = None, False
         self._raise = None               # "shard" or "memory": what the program's thread must do
         self._begun = []                 # faults of links, for the program's thread
         self.step, self.messages = -1, 0
@@ -153,7 +153,7 @@ class Injector:
     def _expect(self):
         """Have the next fault that time brings strike even if the program does not look."""
         next_s = self._pending.next_s
-        if next_s < float("inf"):
+        if next_s < float("inf") and not self._rests:
             left = max(0.0, self._since + next_s - time.time())
             self._timer = threading.Timer(left, self._look_at_the_clock)
             self._timer.daemon = True
@@ -188,7 +188,9 @@ class Injector:
         if isinstance(fault, Crash):
             self._announce(position, time.time() + ANNOUNCE_S, self.step)
             time.sleep(ANNOUNCE_S)
-            kill()
+            if not self._rests:          # the run has not ended meanwhile
+                kill()
+            return
         self._announce(position, time.time(), self.step)
         if isinstance(fault, Pause):
             stop_and_go(fault.seconds, 0.0, fault.seconds / 2)
@@ -201,11 +203,12 @@ class Injector:
             self._raise = "memory"
         elif isinstance(fault, FillDisk):
             fill_disk()
-        elif isinstance(fault, Delay | Partition | Corrupt) or hasattr(fault, "fraction"):
+        elif isinstance(fault, Delay | Partition | Drop):        # and Corrupt
             self._begun.append((position, fault))
 
     def rest(self):
         """Strike no more; what has begun goes on."""
+        self._rests = True
         if self._timer is not None:
             self._timer.cancel()
 

@@ -22,9 +22,9 @@ from labkit.serial import program_error
 from labkit.sharding import Shards
 from labkit.simulate.faults import FaultyPeer
 from labkit.simulate.peers import SimulatedRun
+from labkit.simulate.task_faults import REPLACE_S
 
 REGROUP_S = 0.05             # to connect the peers of a new generation
-REPLACE_S = 1.0              # until the replacement of a lost worker is there
 
 
 class FaultyRun(SimulatedRun):
@@ -187,8 +187,8 @@ class FaultyRun(SimulatedRun):
         """Note that a fault has begun."""
         self._note("injected", peer.worker, now, peer._step, repr(fault))
 
-    def _note(self, kind, worker, now, step=-1, label="", until=None):
-        self.marks.append((kind, worker, now, now if until is None else until, -1, 0, step, label))
+    def _note(self, kind, worker, now, step=-1, label=""):
+        self.marks.append((kind, worker, now, now, -1, 0, step, label))
 
     def pause(self, peer, fault, now):
         """Return when a peer that stops goes on: never, if the world ends it before that."""
