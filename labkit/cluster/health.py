@@ -21,7 +21,8 @@ from distributed.client import ClosedClientError
 from labkit.cluster.entry import TOPIC
 from labkit.errors import ClusterError, StorageFull
 
-EXIT_S = 0.3                 # that a nanny may take to tell how its worker has ended
+EXIT_S = 5                   # that a nanny may take to tell how its worker has ended
+LOST_CODE = 255              # by multiprocessing, where two threads asked for it at once
 SILENCE_S = 2                # of the scheduler, after which it is taken to be gone
 PAUSED_S = 3                 # that a worker may be paused, while Dask writes to disk
 LOOK_S = 1                   # how often `look` asks who is paused
@@ -47,6 +48,8 @@ class Health:
 
     def __init__(self, client, stack):
         self.gone = {}                   # address of a worker that has ended -> Death
+        self.has_nannies = False         # who tell how a worker's process has ended
+        self._joined = {}                # address of a worker -> its name, and since when
         self.news = threading.Event()    # somebody has come or gone
         self._client = client
         self._address = client.scheduler.address
@@ -103,16 +106,28 @@ class Health:
                      if told.get("suspected") in numbers and told["time"] >= since]
         return injected + suspected
 
+    def add(self, workers):
+        """Remember workers that have joined: {address: what the scheduler knows of it}."""
+        self.has_nannies |= any(known["nanny"] for known in workers.values())
+        self._joined.update({w: (known["name"], time.time()) for w, known in workers.items()})
+
     def cause(self, worker, name=None):
         """Return how a worker's process has ended last, in words; "" if nobody knows."""
-        until = time.monotonic() + EXIT_S            # its nanny hears of it a moment later
-        while time.monotonic() < until:
-            codes = [told["code"] for told in list(self._told) if "exit" in told
-                     and (told["exit"] == worker or name is not None and told["name"] == name)]
-            if codes:
-                return ending(codes[-1])
+        until = time.monotonic() + EXIT_S * self.has_nannies     # they hear of it later
+        while True:
+            codes = [told["code"] for told in self._exits(worker, name)]
+            if codes or time.monotonic() > until:
+                known = [code for code in codes if code != LOST_CODE]
+                return ending(known[-1]) if known else ""
             time.sleep(0.01)
-        return ""
+
+    def _exits(self, worker, name):
+        exits = [told for told in list(self._told) if "exit" in told]
+        # A nanny knows the address of a worker a moment after the scheduler; until then it has
+        # that of the one before.
+        name, since = self._joined.get(worker, (name, 0))
+        return ([told for told in exits if told["exit"] == worker]
+                or [told for told in exits if told["name"] == name and told["time"] >= since])
 
     # ---- what cannot go on
 

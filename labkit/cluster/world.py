@@ -327,6 +327,8 @@ class ClusterWorld(World):
                                got=f"{len(processes)} processes for {len(hubs)} workers",
                                remedy="start workers with --nthreads 1 --nworkers N")
         self._listens.update(hubs)
+        known = self.client.scheduler_info(n_workers=-1)["workers"]
+        self.health.add({worker: known[worker] for worker in hubs if worker in known})
 
     def _on_workers(self, function, *args):
         """Run a function in every worker that was given a hub, and still lives."""
