@@ -150,6 +150,19 @@ def test_whoever_accumulates_holds_nobody_up(world, size):
 
 
 @pytest.mark.parametrize("size", [3, 300_000])
+def test_posts_that_cross_are_accumulated(world, size):
+    """Each waits until its array is taken, before it adds the others'."""
+    def program(me):
+        others = [rank for rank in range(me.size) if rank != me.rank]
+        mine = np.full(size, float(me.rank))
+        me.post(others, mine)
+        me.accumulate(others, mine)
+        return mine[-1]
+
+    assert world.run(program).results == [3.0, 3.0, 3.0]
+
+
+@pytest.mark.parametrize("size", [3, 300_000])
 def test_posts_that_cross_are_flushed(world, size):
     def program(me):
         others = [rank for rank in range(me.size) if rank != me.rank]

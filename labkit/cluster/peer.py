@@ -230,12 +230,12 @@ class ClusterPeer(Peer):
         try:
             for source in sources:
                 found.append(self._await(source))
+            if flush:
+                self._flush()            # the others may do so too: what is found is read then
         finally:
             for key in keys:
                 self._wanted.pop(key, None)
             self._found = ()
-        if flush:
-            self._flush()
         memory.combine(own, [message for _, message, _ in found], out, op)
         if self._record:
             for source, _, nbytes in found:
