@@ -23,6 +23,8 @@ import webbrowser
 from dataclasses import dataclass
 from pathlib import Path
 
+from labkit.records import usable_cores
+
 GIB = 2**30
 SETUP = "run `make lab`, or `pip install -e .` in this environment"
 IMPORT_NAMES = {"scikit-learn": "sklearn"}
@@ -102,13 +104,6 @@ def check_compiled(modules):
     folder = Path(plain[0]).parents[1]
     remedy = f'workers start slowly; run `"{sys.executable}" -m compileall -q "{folder}"`'
     return Check("byte code", False, f"{len(plain)} of {len(sources)} not compiled", remedy)
-
-
-def usable_cores():
-    """Cores that this process may use, which a container can make fewer than there are."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def check_cores(cores=None):

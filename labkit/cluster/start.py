@@ -21,6 +21,7 @@ from distributed.utils import get_mp_context
 
 from labkit.cluster.janitor import scratch_folder
 from labkit.errors import ClusterError, ConfigurationError
+from labkit.records import usable_cores
 
 # A fork server imports everything once; each worker is forked from it within milliseconds, and
 # so is every worker of later clusters.
@@ -150,9 +151,7 @@ def resolve(workers_or_address, workers):
 
 def default_workers():
     """Return how many workers to start when nobody says: one a core, from 2 to 4."""
-    with contextlib.suppress(AttributeError):
-        return min(4, max(2, len(os.sched_getaffinity(0))))
-    return min(4, max(2, os.cpu_count() or 2))
+    return min(4, max(2, usable_cores()))
 
 
 def _wait_for_workers(client, workers):

@@ -10,41 +10,15 @@ system", CACM 21(7), 1978.
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
-
 from matplotlib.collections import LineCollection
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from labkit.plots import style
+from labkit.records import messages
 
 MANY_MESSAGES = 2000       # lines beyond this would be a grey block
 MANY_PEERS = 16            # names beyond this would overlap
-
-
-def messages(events):
-    """Pair each send with its receive.
-
-    Parameters
-    ----------
-    events : iterable of Event
-
-    Returns
-    -------
-    list of (Event, Event)
-        Send and receive; messages between two peers arrive in the order in which they were
-        sent, each collective's apart. One that was never received is left out.
-    """
-    under_way, pairs = defaultdict(deque), []
-    events = list(events)
-    for event in events:
-        if event.kind == "send":
-            under_way[event.rank, event.peer, event.label].append(event)
-    for event in events:
-        if event.kind == "recv" and under_way[event.peer, event.rank, event.label]:
-            sent = under_way[event.peer, event.rank, event.label].popleft()
-            pairs.append((sent, event))
-    return pairs
 
 
 def timeline(run, ax=None, start_s=0.0, end_s=None):

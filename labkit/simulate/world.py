@@ -93,7 +93,8 @@ class SimulatedWorld(World):
                                           struck.marks if struck else ()))
 
     def info(self):
-        return WorldInfo("simulated", self.workers, self.network)
+        return WorldInfo("simulated", self.workers, self.network, machine=self.machine,
+                         seed=self.seed)
 
     def _place(self, blocks, by):
         return place_here(blocks, by)

@@ -1,158 +1,18 @@
-"""What a run leaves behind: events and results that never change.
-
-    world.run(program, shards)  ->  Run(results, seconds, messages, nbytes, events, ...)
-                                                                              |
-                                                        Event(kind, rank, start_s, end_s, ...)
-
-Plots and measures know only these records, so they work alike for real,
-serial and simulated runs.
-"""
+"""What one run leaves behind: results and events, and what follows from them."""
 
 from __future__ import annotations
 
 import bisect
 import functools
 import math
-import operator
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from labkit.errors import LabkitError
-from labkit.network import Network
-
-LOST = " lost"               # ends the label of a task's attempt that died with its worker
-
-
-class Event(NamedTuple):
-    """One thing that one peer did, from `start_s` to `end_s`."""
-
-    kind: str
-    """"send", "recv", "work" (simulated computing), "step" (a mark), "task" (from `map`); of faults
-    "injected", "suspected", "confirmed" (a worker is lost) and "recovered", with the worker that
-    it happened to as rank."""
-
-    rank: int
-    """The peer or worker that did it, from 0."""
-
-    start_s: float
-    """Start in seconds since the run began: real seconds, or virtual ones if simulated."""
-
-    end_s: float
-    """End in seconds since the run began."""
-
-    peer: int = -1
-    """The other peer of a "send" or "recv"; -1 where there is none."""
-
-    nbytes: int = 0
-    """Payload bytes of a message; 0 for other kinds."""
-
-    step: int = -1
-    """The number last given to `me.step`; -1 before the first."""
-
-    label: str = ""
-    """The collective that sent the message, or the task's name and number; "" otherwise."""
-
-
-class Events(Sequence):
-    """A run's events in order of their start, made into `Event` when looked at.
-
-    A simulated run of a thousand peers has millions; plain tuples cost a fifth of the
-    time, and none of the garbage collector's.
-    """
-
-    def __init__(self, tuples=()):
-        self._unsorted = list(tuples)
-
-    @functools.cached_property
-    def _tuples(self):
-        return sorted(self._unsorted, key=operator.itemgetter(2))
-
-    def __len__(self):
-        return len(self._unsorted)
-
-    def __getitem__(self, index):
-        if isinstance(index, slice):
-            return [Event._make(row) for row in self._tuples[index]]
-        return Event._make(self._tuples[index])
-
-    def __iter__(self):
-        return map(Event._make, self._tuples)
-
-    def __eq__(self, other):
-        return isinstance(other, Events) and self._tuples == other._tuples
-
-    def __repr__(self):
-        kinds = Counter(row[0] for row in self._tuples)
-        return f"Events({', '.join(f'{n:,} {kind}' for kind, n in sorted(kinds.items()))})"
-
-
-@dataclass(frozen=True)
-class WorldInfo:
-    """Which world made a run."""
-
-    kind: str
-    """"serial", "cluster" or "simulated"."""
-
-    workers: int
-    """How many peers took part."""
-
-    network: Network | None = None
-    """The network of a simulated world; None elsewhere."""
-
-    detail: str = ""
-    """The scheduler's address, or whatever identifies the world further."""
-
-    transport: str = ""
-    """How the messages of a real run travelled: "6 memory" says that 6 pairs of peers read
-    each other's memory; others are "unix" and "tcp" sockets, and "tls"."""
-
-    @property
-    def simulated(self):
-        """Whether seconds are virtual."""
-        return self.kind == "simulated"
-
-    def __str__(self):
-        network = f", {self.network.name}" if self.network else ""
-        return f"{self.kind}, {self.workers} worker{'s' * (self.workers != 1)}{network}"
-
-
-@dataclass(frozen=True)
-class Generation:
-    """Peers of an elastic run between two losses, or other changes of the group."""
-
-    members: tuple[int, ...]
-    """The workers that took part, by number; their ranks were their places in this order."""
-
-    start_s: float
-    end_s: float
-    """Seconds since the run began."""
-
-    first_commit: int
-    """The number of the commit that it began with; 0 if there was none."""
-
-    last_commit: int
-    """The newest commit when it ended."""
-
-    cause: str
-    """Why it ended: the error's name, or "" at the end of the run."""
-
-
-class Loss(NamedTuple):
-    """How one worker was lost, and the run went on. Seconds since the run began; nan: never."""
-
-    worker: int
-    injected_s: float
-    """When the last fault before the loss struck this worker; nan if none was injected."""
-
-    confirmed_s: float
-    """When somebody knew that it is lost."""
-
-    recovered_s: float
-    """When the others, or its replacement, went on; of a map, when its tasks were done."""
+from labkit.records.events import LOST, Events
+from labkit.records.world import Generation, Loss, WorldInfo
 
 
 @dataclass(frozen=True, repr=False)
