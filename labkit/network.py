@@ -2,6 +2,7 @@
 
     time of one message  =  latency_s  +  nbytes / bandwidth_Bps          (alpha-beta model)
     time of one piece of work  =  max(flops / flops_per_s, nbytes / memory_Bps)   (roofline)
+    time to add what is received  =  nbytes / combine_Bps                 (gamma)
 
 Sources: Hockney, "The communication challenge for MPP", Parallel Computing 20,
 1994 (alpha-beta); Williams, Waterman and Patterson, "Roofline", CACM 52(4), 2009.
@@ -43,15 +44,38 @@ class Network:
     jitter_s: float = 0.0
     """Mean of an exponential delay that is added to each message's latency."""
 
+    long_nbytes: float = math.inf
+    """Messages of so many bytes or more go by another protocol, if the network has two: the
+    receiver is told, and takes them from where they lie (rendezvous, where others are eager)."""
+
+    long_setup_s: float = 0.0
+    """Seconds that a long message waits before its first byte moves."""
+
+    long_Bps: float | None = None
+    """Bytes a second of long messages; None: as of the others."""
+
     def __post_init__(self):
+        if self.long_Bps is None:
+            object.__setattr__(self, "long_Bps", self.bandwidth_Bps)
+        _check_number("long_setup_s", self.long_setup_s, low=0.0)
+        _check_number("long_Bps", self.long_Bps, above=0.0)
         _check_number("latency_s", self.latency_s, low=0.0)
         _check_number("jitter_s", self.jitter_s, low=0.0)
         _check_number("overhead_s", self.overhead_s, low=0.0)
         _check_number("bandwidth_Bps", self.bandwidth_Bps, above=0.0)
 
+    def port_s(self, nbytes):
+        """Seconds that a message of `nbytes` keeps a port busy."""
+        return nbytes / (self.bandwidth_Bps if nbytes < self.long_nbytes else self.long_Bps)
+
+    def setup_s(self, nbytes):
+        """Seconds that pass before the first byte of such a message moves."""
+        return 0.0 if nbytes < self.long_nbytes else self.long_setup_s
+
     def message_s(self, nbytes):
         """Seconds that a message of `nbytes` takes on an idle link."""
-        return self.latency_s + nbytes / self.bandwidth_Bps + 2 * self.overhead_s
+        return (self.latency_s + self.setup_s(nbytes) + self.port_s(nbytes)
+                + 2 * self.overhead_s)
 
 
 @dataclass(frozen=True)
@@ -67,7 +91,13 @@ class Machine:
     memory_Bps: float
     """Bytes a second from main memory."""
 
+    combine_Bps: float = math.inf
+    """Bytes a second at which an array that is received is added to one's own, beyond the time
+    of receiving it; textbooks that leave that out are at infinity."""
+
     def __post_init__(self):
+        if self.combine_Bps != math.inf:
+            _check_number("combine_Bps", self.combine_Bps, above=0.0)
         _check_number("flops_per_s", self.flops_per_s, above=0.0)
         _check_number("memory_Bps", self.memory_Bps, above=0.0)
 

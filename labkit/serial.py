@@ -129,8 +129,8 @@ class SerialWorld(World):
         finally:
             stop(waiting.values())
         seconds = run.clock()
-        return Run(results, seconds, run.messages, run.nbytes, Events(run.events),
-                   world=WorldInfo("serial", self.workers))
+        return self._made(Run(results, seconds, run.messages, run.nbytes, Events(run.events),
+                              world=WorldInfo("serial", self.workers)))
 
     def map(self, task, items, work=None, record=True, keep=None, backup=None, faults=None):
         refuse_faults(self._under_map(faults))
@@ -143,8 +143,11 @@ class SerialWorld(World):
             if record:
                 events.append(("task", 0, start - zero, time.perf_counter() - zero, -1, 0, -1,
                                f"{task_name(task)} {number}"))
-        return Run(results, time.perf_counter() - zero, 0, 0, Events(events),
-                   world=WorldInfo("serial", 1))
+        return self._made(Run(results, time.perf_counter() - zero, 0, 0, Events(events),
+                              world=WorldInfo("serial", 1)))
+
+    def like(self, **changes):
+        return SerialWorld(**{"workers": self.workers} | changes)
 
     def _place(self, blocks, by):
         return place_here(blocks, by)

@@ -5,6 +5,8 @@
     world.map(task, items)   independent tasks that a scheduler assigns
     world.shard(X, y)        data cut up and placed where the peers are
     world.under(faults)      what goes wrong in all of these
+    world.recorded()         the runs that something else starts
+    world.like(workers=2)    a part of a cluster, or the same world with a change
 """
 
 from __future__ import annotations
@@ -31,6 +33,8 @@ class World(abc.ABC):
     """Somewhere that programs run: serial, cluster or simulated. Use it in a `with` block."""
 
     _under = Under(FaultPlan(), False, None)
+    _runs = None
+    """The list that `recorded` collects runs in."""
     _cuts_views = False
     """Whether blocks may share the caller's memory: where they are copied to others anyway."""
 
@@ -128,12 +132,36 @@ class World(abc.ABC):
             return self._under.plan.of_workers()
         return check_plan(faults, self, tasks=True)
 
-    def _struck_by(self, run):
+    @contextlib.contextmanager
+    def recorded(self):
+        """Collect all runs and maps inside a `with` block in a list, in order.
+
+        For what starts them out of sight: a MapReduce job, an estimator.
+        """
+        outer, self._runs = self._runs, []
+        try:
+            yield self._runs
+        finally:
+            self._runs = outer
+
+    def _made(self, run):
         """Return the run; what has struck in it strikes no more."""
-        if not self._under.plan:
-            return run                   # and do not look at all of its events
-        self._under = self._under._replace(plan=self._under.plan.without(run.marks))
+        if self._runs is not None:
+            self._runs.append(run)
+        if self._under.plan:             # or do not look at all of its events
+            self._under = self._under._replace(plan=self._under.plan.without(run.marks))
         return run
+
+    @abc.abstractmethod
+    def like(self, **changes):
+        """Return a world like this one, to be used in a `with` block.
+
+        Parameters
+        ----------
+        **changes
+            What differs, by the names of the world's own arguments. Of a cluster, `workers=2` are
+            two of its own workers: none is started.
+        """
 
     def shard(self, *arrays, by="contiguous"):
         """Cut arrays along their rows into one part a worker, and place the parts.

@@ -109,6 +109,8 @@ def run_peer(world_id, rank, addresses, secret, program, options, *parts):
                                 Announcer())
             injector.start(since)
         me.begin(since, injector)
+        if options.record:
+            me.note_memory()
         if options.job:
             me._commits, me._checkpoints = hub.commits_of(options.job), options.checkpoints
             outcome.first_commit = agree(me, me._commits, options.checkpoints)
@@ -116,6 +118,8 @@ def run_peer(world_id, rank, addresses, secret, program, options, *parts):
             result = program(me, *parts)
         finally:
             outcome.end_s = me.clock()
+        if options.record:
+            me.note_memory()
         size_of_result(result)
         outcome.result = result
         me.leave()
@@ -128,6 +132,7 @@ def run_peer(world_id, rank, addresses, secret, program, options, *parts):
         if injector is not None:
             injector.rest()
         me.close()
+    hub.count(me)
     outcome.messages, outcome.nbytes = me.messages, me.nbytes
     outcome.resent = sum(link.resent for link in me.links.values())
     outcome.links = Counter(link.kind for link in me.links.values())

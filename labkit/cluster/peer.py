@@ -20,6 +20,7 @@ from labkit.cluster import memory, rendezvous
 from labkit.cluster.link import ABORT, BYE, FAULT
 from labkit.cluster.memory import Offer
 from labkit.cluster.poll import TICK_S, Poll
+from labkit.cluster.resident import resident_nbytes
 from labkit.cluster.sinks import Combine, Into, New
 from labkit.cluster.spoil import Spoiler
 from labkit.errors import DeadlockError, PeerLost
@@ -27,6 +28,7 @@ from labkit.faults import Delay, Drop, Partition
 from labkit.peer import CHANNELS, Peer, combined, take
 
 CHANNEL = {name: number for number, name in enumerate(CHANNELS)}
+LOOK_S = 5e-3            # between looks at this process's memory, at the begin of steps
 GRACE_S = 1e-3           # that readers may take before this peer reads what others lend
 LARGE = 128 * 1024       # bytes from which reading a peer's memory beats two copies by the kernel
 
@@ -58,8 +60,10 @@ class ClusterPeer(Peer):
         self._some_have_ended = False
         self._noticed = {}               # rank -> its loss, which no receive has raised yet
         self._zero = 0.0
+        self._next_look_s = 0.0
         self._injector = None
         self._spoils = {}                # rank -> what spoils messages to it
+        self._begun = set()              # positions of faults of links in the plan
         self._late = []                  # (ranks, delay_s, until): messages from them wait
         self._held = []                  # heap of (when due, number, source, channel, ...)
         self._count = itertools.count()
@@ -75,6 +79,9 @@ class ClusterPeer(Peer):
         self._zero, self._injector = since, injector
         for position, when in self._options.struck.items():
             self.fault_begins(position, when)            # it may go on from another generation
+        for position, fault in enumerate(self._options.plan.faults if self._options.plan else ()):
+            if isinstance(fault, Delay) and fault.at_s == 0:
+                self.fault_begins(position)              # both ends know, before any message
 
     def lost(self, rank, reason):
         """Forget a peer that is gone; return what to raise."""
@@ -339,8 +346,9 @@ class ClusterPeer(Peer):
     def fault_begins(self, position, when=None):
         """Hold messages of some peers back from now on: a fault of links has begun."""
         plan, members = self._options.plan, self._options.members
-        if not plan or position >= len(plan):
+        if not plan or position >= len(plan) or position in self._begun:
             return
+        self._begun.add(position)
         fault = plan.faults[position]
         mine, began_s = members[self.rank], 0.0 if when is None else time.time() - when
         until = time.monotonic() + getattr(fault, "seconds", 0.0) - began_s
@@ -377,6 +385,14 @@ class ClusterPeer(Peer):
         if self._record:
             now = time.perf_counter()
             self.events.append(("step", now, now, -1, 0, self._step, ""))
+            if now > self._next_look_s:
+                self._next_look_s = now + LOOK_S
+                self.note_memory()
+
+    def note_memory(self):
+        """Record how much memory this process holds."""
+        now = time.perf_counter()
+        self.events.append(("memory", now, now, -1, resident_nbytes(), self._step, ""))
 
     # ---- waiting
 

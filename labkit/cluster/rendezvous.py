@@ -70,6 +70,8 @@ class Hub:
         host, port = self.listeners[0].getsockname()[:2]
         self.address = Address(host, port, local, _machine(), memory.card())
         self.peer = None                 # the peer that runs here now
+        self.messages = self.nbytes = 0  # of those that have run here, once they have ended
+        self.step = -1
         self._job, self._commits = "", None
 
     def commits_of(self, job):
@@ -77,6 +79,12 @@ class Hub:
         if self._job != job:
             self._job, self._commits = job, Commits()
         return self._commits
+
+    def count(self, peer):
+        """Add up what a peer has sent that has ended here."""
+        self.messages += peer.messages
+        self.nbytes += peer.nbytes
+        self.step = peer._step
 
     def close(self):
         for listener in self.listeners:

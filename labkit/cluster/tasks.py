@@ -19,8 +19,9 @@ from typing import Any, NamedTuple
 import cloudpickle
 from distributed import CancelledError, Future, KilledWorker, as_completed, get_worker, wait
 
-from labkit.cluster import inject
+from labkit.cluster import inject, report
 from labkit.cluster.entry import Announcer, Placed, size_of_result
+from labkit.cluster.resident import resident_nbytes
 from labkit.elastic import TRIES
 from labkit.errors import ClusterError, ShardLost
 from labkit.records import LOST
@@ -38,6 +39,8 @@ class Answer(NamedTuple):
     start_s: float
     end_s: float
     nbytes: int
+    resident: int
+    """Bytes of memory that the worker's process held at the end."""
 
 
 @dataclass
@@ -133,10 +136,13 @@ class Tasks:
         taken = [(number, answer.worker, answer.start_s, answer.end_s, answer.nbytes, again)
                  for number, (answer, again) in self._winners().items()]
         lost = [(a.number, a.worker, a.seen_s, ended_s, 0, a.again) for a, ended_s in self.lost]
+        memory = [("memory", ranks.get(answer.worker, -1), answer.end_s - began,
+                   answer.end_s - began, -1, answer.resident, -1, "")
+                  for answer, _ in self._winners().values()]
         return [("task", ranks.get(worker, -1), start_s - began, end_s - began, -1, nbytes, -1,
                  f"{self.name} {number}{AGAIN * again}")
                 for number, worker, start_s, end_s, nbytes, again in taken + lost
-                ] + self._cut_short(ranks, began, deaths)
+                ] + memory + self._cut_short(ranks, began, deaths)
 
     def _cut_short(self, ranks, began, deaths):
         """Return events of attempts that died with their workers: each worker ran one of them."""
@@ -268,10 +274,13 @@ def run_task(code, item, keep=None, injection=None):
         item = tuple(map(_value, item))
     item = _value(item)
     task = checked(cloudpickle.loads(code), keep)
+    report.tasks["begun"] += 1
     start_s = time.time()
     result = task(item)
     end_s = time.time()
-    return Answer(result, get_worker().address, start_s, end_s, size_of_result(result))
+    report.tasks["done"] += 1
+    return Answer(result, get_worker().address, start_s, end_s, size_of_result(result),
+                  resident_nbytes())
 
 
 def tell_answer(answer):

@@ -90,6 +90,7 @@ class ClusterWorld(World):
         self.deadline_s = deadline_s
         self.transport = transport
         self.checksums = checksums
+        self.hang_s = hang_s
         self._id = secrets.token_hex(8)
         self._busy = threading.Lock()
         self._stack = ExitStack()
@@ -134,6 +135,12 @@ class ClusterWorld(World):
         """End what this world started; leave a cluster that was given by address running."""
         self._stack.close()
 
+    def like(self, **changes):
+        settings = dict(workers=self.workers, deadline_s=self.deadline_s,
+                        security=self.client.security, transport=self.transport,
+                        checksums=self.checksums, hang_s=self.hang_s)
+        return ClusterWorld(self.client.scheduler.address, **settings | changes)
+
     def __exit__(self, *exc_info):
         self.close()
 
@@ -154,7 +161,7 @@ class ClusterWorld(World):
             self._choose(self._survey())
             self._bring_home(*shards)
             run = PeerRun(self, code, task_name(program), shards, options, elastic, tolerate_loss)
-            return self._struck_by(run.go())
+            return self._made(run.go())
 
     def _info(self, links=()):
         # Each link has two ends.
@@ -200,7 +207,7 @@ class ClusterWorld(World):
         marks = self.health.marks(began, numbers, plan) + tasks.marks(numbers, deaths)
         events += [(kind, rank, begin - began, end - began, *rest)
                    for kind, rank, begin, end, *rest in marks]
-        return self._struck_by(Run(
+        return self._made(Run(
             tasks.results(self.deadline_s), time.time() - began, len(returned),
             sum(answer.nbytes for answer in returned), Events(events), world=self._info()))
 

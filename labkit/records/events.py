@@ -18,7 +18,8 @@ class Event(NamedTuple):
     """One thing that one peer did, from `start_s` to `end_s`."""
 
     kind: str
-    """"send", "recv", "work" (simulated computing), "step" (a mark), "task" (from `map`); of faults
+    """"send", "recv", "work" (simulated computing), "step" (a mark), "task" (from `map`), "memory"
+    (how much a worker's process holds, on clusters, at steps and ends of tasks); of faults
     "injected", "suspected", "confirmed" (a worker is lost) and "recovered", with the worker that
     it happened to as rank."""
 
@@ -35,7 +36,7 @@ class Event(NamedTuple):
     """The other peer of a "send" or "recv"; -1 where there is none."""
 
     nbytes: int = 0
-    """Payload bytes of a message; 0 for other kinds."""
+    """Payload bytes of a message or a task's result; bytes held, for "memory"; 0 for others."""
 
     step: int = -1
     """The number last given to `me.step`; -1 before the first."""

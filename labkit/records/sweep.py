@@ -141,8 +141,13 @@ class Sweep(Sequence):
                                  remedy="pass baseline=, a function that does it in one thread")
 
     def speedup(self, measurement):
-        """Return how many times faster than its baseline a measurement is, as an `Estimate`."""
+        """Return how many times faster than its baseline a measurement is, as an `Estimate`.
+
+        nan for what took no time at all, as simulated programs do that declare no work.
+        """
         base = self.baseline_of(measurement)
+        if min(measurement.seconds) == 0:
+            return Estimate(*[float("nan")] * 3)
         ratios = (np.median(_again(base.seconds, seed=1), axis=1)
                   / np.median(_again(measurement.seconds), axis=1))
         return _estimate(ratios, base.median_s / measurement.median_s)

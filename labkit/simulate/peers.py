@@ -53,7 +53,9 @@ class SimulatedPeer(Peer):
         begins = self._clock = start + network.overhead_s
         if self._out_free_s > begins:
             begins = self._out_free_s
-        self._out_free_s = begins + nbytes / network.bandwidth_Bps
+        if nbytes >= network.long_nbytes:
+            begins += network.long_setup_s
+        self._out_free_s = begins + network.port_s(nbytes)
         run.post(run.at_port_s(self.rank, to, begins), self.rank, to, self._channel, copy, nbytes)
         if run.recording:
             run.events.append(("send", self.rank, start, self._clock, to, nbytes, self._step,
@@ -97,17 +99,25 @@ class SimulatedPeer(Peer):
                                      self._step, ""))
 
     def work(self, flops=0.0, nbytes=0.0):
+        self._work(self._run.machine.work_s(flops, nbytes))
+
+    def _work(self, seconds):
         start = self._clock
-        self._clock += self._run.machine.work_s(flops, nbytes)
+        self._clock += seconds
         if self._run.recording:
             self._run.events.append(("work", self.rank, start, self._clock, -1, 0, self._step,
                                      ""))
+
+    def begin(self):
+        """Called when its program begins, and `end` when it has ended."""
+
+    end = begin
 
 
 class SimulatedRun:
     """The state of one run: messages under way, counts, events."""
 
-    def __init__(self, size, network, machine, seed, recording):
+    def __init__(self, size, network, machine, seed, recording, peer=SimulatedPeer):
         self.size = size
         self.network = network
         self.machine = machine
@@ -119,7 +129,7 @@ class SimulatedRun:
         self._last = {}                  # (source, to) -> when its last message reached the port
         self._order = itertools.count()
         self._heap = []                  # (time at the port, number, source, to, ...)
-        self.peers = [SimulatedPeer(rank, self) for rank in range(size)]
+        self.peers = [peer(rank, self) for rank in range(size)]
 
     def at_port_s(self, source, to, now):
         """Return when a message that leaves now is at its receiver's port.
@@ -174,7 +184,7 @@ class SimulatedRun:
         peer = self.peers[to]
         if peer._in_free_s > at_port_s:
             at_port_s = peer._in_free_s
-        arrival = peer._in_free_s = at_port_s + nbytes / self.network.bandwidth_Bps
+        arrival = peer._in_free_s = at_port_s + self.network.port_s(nbytes)
         found = (source, message, nbytes, arrival)
         if peer._awaits == (channel, source) or peer._awaits == (channel, None):
             peer._awaits = None

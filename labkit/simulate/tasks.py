@@ -115,16 +115,16 @@ def assign(world, parts, pinned, cost_s, backup=None, faults=None):
         free_s, rank = free[number % world.workers] if pinned else heapq.heappop(free)
         moved = sum(p.nbytes for p in stored_in(part) if p.rank != rank)
         sent = 0 if pinned or stored_in(part) else wire.size_of(part)
-        start_s = max(free_s, assigned_s + world.network.message_s(sent))
-        start_s += world.network.message_s(moved) if moved else 0.0
+        start_s = max(free_s, assigned_s + world.task_network.message_s(sent))
+        start_s += world.task_network.message_s(moved) if moved else 0.0
         end_s = free_s = start_s + cost_s(number)
         died = False
         if faults is not None:
-            reload_s = world.network.message_s(wire.size_of(value_of(part)))
+            reload_s = world.task_network.message_s(wire.size_of(value_of(part)))
             end_s, died, free_s = faults.attempt(rank, number, start_s, end_s - start_s, reload_s)
         (lost if died else attempts).append(Attempt(number, rank, start_s, end_s))
         if died:
-            again.append((number, end_s + world.network.latency_s + world.task_overhead_s))
+            again.append((number, end_s + world.task_network.latency_s + world.task_overhead_s))
         elif faults is not None:
             faults.done(number, end_s)
         if pinned:
@@ -151,11 +151,11 @@ def map_record(world, results, schedule, name, record, keep, marks=()):
               for attempts, again in ((first, ""), (second, AGAIN)) for a in attempts]
     events += [("task", a.rank, a.start_s, a.end_s, -1, 0, -1, f"{name} {a.number}{LOST}")
                for a in lost]
-    returned = sorted((best[number].end_s + world.network.latency_s,
+    returned = sorted((best[number].end_s + world.task_network.latency_s,
                        size if keep is None else 0) for number, size in enumerate(sizes))
     port_free = 0.0                  # the client's port in, one result at a time
     for at_port_s, nbytes in returned:
-        port_free = max(port_free, at_port_s) + nbytes / world.network.bandwidth_Bps
+        port_free = max(port_free, at_port_s) + world.task_network.port_s(nbytes)
     return Run(results, port_free, 0 if keep is not None else len(results),
                sum(nbytes for _, nbytes in returned),
                Events([*(events if record else ()), *marks]),

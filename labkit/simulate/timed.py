@@ -1,0 +1,71 @@
+"""Peers whose virtual clock moves by what their programs really take.
+
+    the program's own code          timed while it runs, by the thread's processor time
+    messages, copies, combining     by the network and the machine, as for every simulated peer
+
+So programs that do not say what computing costs (`me.work`) can be predicted all the same. What
+is timed differs a little from run to run, as real seconds do.
+
+Source: the idea is direct execution, Reinhardt et al., "The Wisconsin Wind Tunnel", SIGMETRICS
+1993; of message passing, Casanova et al., "Single-node on-line simulation of MPI applications
+with SMPI", IPDPS 2011.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+
+from labkit.simulate.peers import SimulatedPeer
+
+
+class CombiningPeer(SimulatedPeer):
+    """A peer for whom adding what it receives takes time: the gamma of alpha-beta-gamma."""
+
+    def _recv_into(self, source, out, op=None):
+        found = super()._recv_into(source, out, op)
+        if op is not None:
+            self._work(out.nbytes / self._run.machine.combine_Bps)
+        return found
+
+
+def untimed(method):
+    """Return a method of peers with the clock of the program's own code stopped."""
+    def stopped(self, *args, **options):
+        self.end()
+        try:
+            return method(self, *args, **options)
+        finally:
+            self.begin()
+
+    return stopped
+
+
+class TimedPeer(CombiningPeer):
+    """A peer whose own code is timed; what it declares (`me.work`) does not count."""
+
+    def begin(self):
+        self._since_s = time.thread_time()
+
+    def end(self):
+        seconds = time.thread_time() - self._since_s
+        if seconds > 0:
+            self._work(seconds)
+        self.begin()
+
+    def work(self, flops=0.0, nbytes=0.0):
+        return
+
+    _send = untimed(CombiningPeer._send)
+    _recv = untimed(CombiningPeer._recv)
+    _recv_into = untimed(CombiningPeer._recv_into)
+    _combine_into = untimed(CombiningPeer._combine_into)
+    _mark_step = untimed(CombiningPeer._mark_step)
+    now = untimed(CombiningPeer.now)
+
+
+def kind_of_peer(machine, timed):
+    """Return the class of peers that such a world needs."""
+    if timed:
+        return TimedPeer
+    return SimulatedPeer if machine.combine_Bps == math.inf else CombiningPeer
