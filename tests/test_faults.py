@@ -307,7 +307,7 @@ def square(number):
 def test_what_a_dead_worker_was_at_runs_again_and_nothing_else():
     run = world(2).map(square, range(10), work=lambda item: {"flops": 1.0},
                        faults=FaultPlan(Crash(1, at_step=2)))
-    labels = [event.label for event in run.events if event.kind == "task"]
+    labels = [event.label for event in run.tasks]
     assert run.results == [square(number) for number in range(10)]
     assert sorted(label for label in labels if "lost" in label) == ["square 5 lost"]
     assert len(labels) == 11
@@ -317,7 +317,7 @@ def test_what_a_dead_worker_was_at_runs_again_and_nothing_else():
 def test_a_worker_that_stops_for_long_holds_up_its_own_task_only():
     run = world(2).map(square, range(10), work=lambda item: {"flops": 1.0},
                        faults=FaultPlan(Pause(1, 60, at_s=2.5)))
-    ends = {event.label: event.end_s for event in run.events if event.kind == "task"}
+    ends = {event.label: event.end_s for event in run.tasks}
     assert ends["square 5 lost"] == pytest.approx(4.0, abs=0.01)
     assert run.seconds < 10
 

@@ -43,7 +43,7 @@ def total(word, counts):
 
 
 def attempts(run):
-    return Counter(event.label.removesuffix(" again") for event in run.events)
+    return Counter(event.label.removesuffix(" again") for event in run.tasks)
 
 
 # ---- what a world keeps
@@ -92,7 +92,7 @@ def test_words_are_counted_as_counter_counts_them(world, how):
     assert len(list(outcome)) == len(COUNTS), "no key is reduced twice"
     n = how.get("n_reducers", world.workers)
     tasks = [5, 5, 5, n] if len(how.keys() & {"sort", "associative"}) else [5, n]
-    assert [len(run.events) for run in outcome.runs] == tasks
+    assert [len(run.tasks) for run in outcome.runs] == tasks
     assert all(set(attempts(run).values()) == {1} for run in outcome.runs)
     assert all(run.messages == 0 for run in outcome.runs[:-1] if run.results
                and not isinstance(run.results[0], Sample)), "pairs stay on the workers"
@@ -325,7 +325,7 @@ def test_a_late_task_gets_one_second_attempt_whose_answer_counts_once():
     run = world.map(lambda i: i * 10, range(4), work=work, backup=patience_s)
     assert run.results == [0, 10, 20, 30]
     assert attempts(run) == {"<lambda> 0": 1, "<lambda> 1": 1, "<lambda> 2": 1, "<lambda> 3": 2}
-    first, again = (e for e in run.events if e.label.startswith("<lambda> 3"))
+    first, again = (e for e in run.tasks if e.label.startswith("<lambda> 3"))
     second_s = world.machine.work_s(flops=1e10)
     assert again.rank != first.rank
     assert again.start_s == pytest.approx(first.start_s + 2 * second_s)
@@ -377,7 +377,7 @@ def test_a_worker_killed_between_map_and_reduce_costs_its_tasks_only(tmp_path):
         mapped = world.map(bucket, range(6), keep=2)
         ran = Counter(path.name.split("-")[0] for path in tmp_path.iterdir())
         assert ran == {str(item): 1 for item in range(6)}
-        held = {event.label.split()[1] for event in mapped.events if event.rank == 0}
+        held = {event.label.split()[1] for event in mapped.tasks if event.rank == 0}
         pids = world.client.run(os.getpid)
         os.kill(pids[world._workers[0]], signal.SIGKILL)
         reduced = world.map(tally, zipped(*mapped.results))
@@ -399,7 +399,7 @@ def test_rows_with_the_same_key_are_joined(world, n):
     parts, runs = join(world, left, right, n_reducers=n)
     expected = [(k, a, b) for k, a in sum(left, []) for j, b in sum(right, []) if j == k]
     assert Counter(row for part in parts for row in part) == Counter(expected)
-    assert [len(run.events) for run in runs] == [3, 2, n]
+    assert [len(run.tasks) for run in runs] == [3, 2, n]
     assert join(world, left, [])[0] == [[]] * 3
 
 
@@ -441,7 +441,7 @@ def test_logistic_regression_finds_the_serial_optimum(world):
     oracle = drive(lambda question, value=None, op=None: local.answer(question, value), options)
     fit, runs = logistic_regression(world, *world.shard(X, y), settings=options)
     np.testing.assert_allclose(fit.coef, oracle.coef, rtol=1e-6)
-    assert all(len(run.events) == 3 for run in runs)
+    assert all(len(run.tasks) == 3 for run in runs)
 
 
 def test_words_are_counted_while_tasks_are_backed_up():

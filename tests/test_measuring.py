@@ -94,8 +94,8 @@ def test_weak_scaling_gives_each_worker_the_same_rows(simulated):
                       repeats=1)
         assert [base.settings["workers"] for base in found.baselines] == [1, 2, 4]
     seen = []
-    sweep(lambda me, part: seen.append(len(part)) or 0, labkit.serial(workers=4), X[:400], workers=[1, 2, 4],
-          scaling="weak", repeats=1, warmup=0, expected=0)
+    sweep(lambda me, part: seen.append(len(part)) or 0, labkit.serial(workers=4), X[:400],
+          workers=[1, 2, 4], scaling="weak", repeats=1, warmup=0, expected=0)
     assert set(seen) == {100}
 
 

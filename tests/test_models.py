@@ -216,7 +216,7 @@ def test_map_reduce_returns_one_answer_a_shard_and_question(cluster):
     with labkit.serial(3) as world:
         _, runs = map_reduce.train(world, Local, drive, *world.shard(X, y))
         assert [(r.messages, r.nbytes) for r in runs] == [(0, 0)] * QUESTIONS
-        assert [len(r.events) for r in runs] == [3] * QUESTIONS
+        assert [len(r.tasks) for r in runs] == [3] * QUESTIONS
 
 
 @peer_models
@@ -243,8 +243,8 @@ def test_map_tasks_cost_the_virtual_clock_what_they_say():
     _, runs = map_reduce.train(world, Local, drive, *shards)
     cost = [world.machine.work_s(**Local(part, None).work("")) for part in shards[0]]
     for record in runs:
-        assert [e.rank for e in record.events] == [0, 1, 2]
-        np.testing.assert_allclose([e.end_s - e.start_s for e in record.events], cost, rtol=1e-9)
+        assert [e.rank for e in record.tasks] == [0, 1, 2]
+        np.testing.assert_allclose([e.end_s - e.start_s for e in record.tasks], cost, rtol=1e-9)
 
 
 # ---- when something goes wrong
@@ -397,7 +397,7 @@ def test_mapping_costs_the_virtual_clock_what_it_says():
     world = labkit.simulated(2)
     _, (mapped, _) = map_reduce.map_reduce(world, words, total, TEXTS,
                                            work=lambda text: dict(flops=1e9 * len(text)))
-    spent = {e.label: e.end_s - e.start_s for e in mapped.events}
+    spent = {e.label: e.end_s - e.start_s for e in mapped.tasks}
     cost = [world.machine.work_s(flops=1e9 * len(text)) for text in TEXTS]
     assert sorted(spent.values()) == pytest.approx(sorted(cost), abs=1e-12)
 

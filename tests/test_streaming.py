@@ -39,7 +39,7 @@ def counted(parts):
 def test_executables_count_words(world, combiner):
     parts, runs = stream(world, MAPPER, REDUCER, TEXTS, combiner)
     assert counted(parts) == COUNTS
-    assert [len(run.events) for run in runs] == [3, 3], "each task ran once"
+    assert [len(run.tasks) for run in runs] == [3, 3], "each task ran once"
     assert (runs[0].messages, runs[0].nbytes) == (0, 0)
 
 
@@ -49,7 +49,7 @@ def test_files_are_streamed_in_ranges(world, tmp_path):
     source = TextFiles(tmp_path / "words.txt", range_nbytes=1000)
     parts, runs = stream(world, MAPPER, REDUCER, source, n_reducers=2)
     assert counted(parts) == Counter(b"".join(lines).split())
-    assert [len(run.events) for run in runs] == [len(source.ranges(3)), 2]
+    assert [len(run.tasks) for run in runs] == [len(source.ranges(3)), 2]
 
 
 def test_a_reducer_sees_its_keys_in_order_and_values_as_they_came():

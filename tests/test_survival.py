@@ -43,7 +43,7 @@ def test_what_was_done_is_not_done_again(cluster, tmp_path):
     assert run.results == list(range(30))
     lines = Counter(path.read_text().splitlines())
     assert all(lines[f"done {number}"] == 1 for number in range(30))
-    attempts = Counter(event.label.split()[1] for event in run.events if event.kind == "task")
+    attempts = Counter(event.label.split()[1] for event in run.tasks)
     assert {n: lines[f"begun {n}"] for n in range(30)} == {n: attempts[str(n)] for n in range(30)}
     assert run.lost_attempts == 1
 

@@ -130,7 +130,7 @@ def test_words_of_files_are_counted(world, files):
     assert counts == expected
     n_ranges = len(TextFiles(files, range_nbytes=1000).ranges(3))
     assert n_ranges > 3
-    assert [len(run.events) for run in runs] == [n_ranges, world.workers], "each ran once"
+    assert [len(run.tasks) for run in runs] == [n_ranges, world.workers], "each ran once"
     assert (runs[0].messages, runs[0].nbytes) == (0, 0), "buckets do not pass through the caller"
 
 

@@ -24,6 +24,7 @@ from labkit.cluster.entry import Announcer, Placed, size_of_result
 from labkit.cluster.resident import resident_nbytes
 from labkit.elastic import TRIES
 from labkit.errors import ClusterError, ShardLost
+from labkit.progress import progress
 from labkit.records import LOST
 from labkit.serial import AGAIN, checked, task_error
 from labkit.sharding import Shards
@@ -98,22 +99,26 @@ class Tasks:
         until = time.monotonic() + deadline_s
         self._by_tell = {attempt.tell: attempt for attempt in self.attempts}
         coming = as_completed([a.tell for a in self.attempts], raise_errors=False)
-        while len(self.answers) < len(self.items):
-            if coming.has_ready():
-                again = self._take(self._by_tell[next(coming)])
-                if again is not None:
-                    coming.add(again.tell)
-                continue
-            look()
-            if time.monotonic() > until:
-                raise TimeoutError
-            for attempt in self._back_up(backup, workers) if backup else ():
-                coming.add(attempt.tell)
-            with coming.thread_condition:
-                if not coming.has_ready():
-                    coming.thread_condition.wait(TICK_S)
-        wait([part for parts in self._kept.values() for part in parts],
-             timeout=max(until - time.monotonic(), 1))
+        with progress(len(self.items), f"map of {self.name}") as done:
+            while len(self.answers) < len(self.items):
+                if coming.has_ready():
+                    before = len(self.answers)
+                    again = self._take(self._by_tell[next(coming)])
+                    if len(self.answers) > before:
+                        done()
+                    if again is not None:
+                        coming.add(again.tell)
+                    continue
+                look()
+                if time.monotonic() > until:
+                    raise TimeoutError
+                for attempt in self._back_up(backup, workers) if backup else ():
+                    coming.add(attempt.tell)
+                with coming.thread_condition:
+                    if not coming.has_ready():
+                        coming.thread_condition.wait(TICK_S)
+            wait([part for parts in self._kept.values() for part in parts],
+                 timeout=max(until - time.monotonic(), 1))
 
     def results(self, deadline_s):
         """Return what `Run.results` holds: results, or Shards of the kept parts."""

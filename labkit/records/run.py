@@ -50,6 +50,11 @@ class Run:
     generations: tuple[Generation, ...] = ()
     """How the group of an elastic run changed; see `labkit.elastic`."""
 
+    @property
+    def tasks(self):
+        """The events of a map's tasks, one for each attempt."""
+        return [event for event in self.events if event.kind == "task"]
+
     @functools.cached_property
     def marks(self):
         """The events of faults: what was injected, suspected, confirmed and recovered."""
@@ -105,7 +110,7 @@ class Run:
     @property
     def lost_attempts(self):
         """How many attempts at tasks of a map died with their workers; needs recorded events."""
-        return sum(event.kind == "task" and event.label.endswith(LOST) for event in self.events)
+        return sum(task.label.endswith(LOST) for task in self.tasks)
 
     @property
     def work_lost_s(self):
@@ -118,8 +123,7 @@ class Run:
         marks no steps.
         """
         return sum(self._seconds_lost()) + sum(
-            event.end_s - event.start_s for event in self.events
-            if event.kind == "task" and event.label.endswith(LOST))
+            task.end_s - task.start_s for task in self.tasks if task.label.endswith(LOST))
 
     def _seconds_lost(self):
         """Yield the seconds of each generation that ended by a loss."""
