@@ -8,18 +8,26 @@ A world has `run(program, *shards)`, `map(task, items)` and `shard(X, y)`; each 
 `Run`, which `labkit.plots` draws and `labkit.show` shows.
 """
 
+import importlib
+
 from labkit.cluster import ClusterWorld as cluster
+from labkit.records import load, save
 from labkit.serial import SerialWorld as serial
 from labkit.simulate import SimulatedWorld as simulated
 
-__all__ = ["cluster", "serial", "show", "simulated"]
+__all__ = ["calibrate", "check", "cluster", "live", "load", "measure", "predict", "predict_first",
+           "replay", "save", "serial", "show", "simulated", "sweep"]
 __version__ = "0.1.0"
 
 
-def __getattr__(name):
-    # Importing matplotlib takes half a second; workers never draw and never wait for it.
-    if name == "show":
-        from labkit.plots import show
+# Importing matplotlib takes half a second: workers never draw, and never wait for it.
+LATER = {"labkit.measuring": ("calibrate", "measure", "predict", "sweep"),
+         "labkit.guess": ("predict_first",), "labkit.checking": ("check",),
+         "labkit.watching": ("live",), "labkit.replaying": ("replay",), "labkit.plots": ("show",)}
 
-        return show
+
+def __getattr__(name):
+    for module, names in LATER.items():
+        if name in names:
+            return getattr(importlib.import_module(module), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

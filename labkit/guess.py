@@ -17,8 +17,8 @@ import math
 import sys
 from dataclasses import dataclass
 
+from labkit.audience import audience
 from labkit.errors import ConfigurationError
-from labkit.progress import audience
 
 
 @dataclass

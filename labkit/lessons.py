@@ -127,6 +127,8 @@ def comparable(notebook):
 
 
 def _write_html(notebook, target):
+    # With their state the export would be widgets, whose scripts come from the network.
+    notebook.metadata.pop("widgets", None)
     html, _ = HTMLExporter().from_notebook_node(
         notebook, resources={"metadata": {"name": target.stem}}
     )

@@ -1,4 +1,4 @@
-"""Whether somebody is watching, and a bar for what takes longer than two seconds.
+"""A bar for what takes longer than two seconds, where somebody sees it.
 
 A lesson that runs headless (nbval, nbconvert, `make lessons`) shows no bar: its outputs would
 differ from run to run.
@@ -7,19 +7,10 @@ differ from run to run.
 from __future__ import annotations
 
 import contextlib
-import sys
+
+from labkit.audience import audience
 
 DELAY_S = 2
-
-
-def audience():
-    """Return who sees what is shown: "notebook", "terminal" or "nobody"."""
-    shell = sys.modules.get("IPython") and sys.modules["IPython"].get_ipython()
-    kernel = getattr(shell, "kernel", None)
-    if kernel is not None:
-        # A front end with a person in front of it lets a cell ask for input.
-        return "notebook" if getattr(kernel, "_allow_stdin", False) else "nobody"
-    return "terminal" if sys.stderr is not None and sys.stderr.isatty() else "nobody"
 
 
 @contextlib.contextmanager

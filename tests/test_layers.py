@@ -9,11 +9,11 @@ PACKAGE = Path(__file__).parents[1] / "labkit"
 
 FLOORS = [
     {"errors", "records", "topology", "network", "wire", "sharding", "datasets", "detection",
-     "assignment", "faults", "checkpoint", "laws", "safe_files"},
+     "assignment", "faults", "checkpoint", "laws", "safe_files", "progress", "audience"},
     {"world", "peer", "collectives", "serial", "elastic"},
     {"cluster", "simulate"},
-    {"models", "learning"},
-    {"plots"},
+    {"models", "learning", "measuring"},
+    {"plots", "checking", "guess", "replaying", "watching"},
     {"doctor", "lessons", "__init__", "__main__"},
 ]
 FLOOR = {module: number for number, floor in enumerate(FLOORS) for module in floor}

@@ -7,7 +7,8 @@ import types
 import pytest
 
 from labkit import progress as module
-from labkit.progress import audience, progress
+from labkit.audience import audience
+from labkit.progress import progress
 
 
 class Terminal(io.StringIO):

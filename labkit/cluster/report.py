@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 import time
 
 from distributed.client import ClosedClientError
@@ -96,7 +97,7 @@ def reports(world, period_s=PERIOD_S):
         {worker's address: its newest report}, changed by another thread.
     """
     newest, client = {}, world.client
-    topic = f"labkit-report-{world._id}"
+    topic = f"labkit-report-{secrets.token_hex(8)}"
 
     def take(event):
         newest[event[1]["worker"]] = event[1]

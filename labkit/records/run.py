@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from labkit.errors import LabkitError
-from labkit.records.events import LOST, Events
+from labkit.records.events import LOST, Events, messages
 from labkit.records.world import Generation, Loss, WorldInfo
 
 
@@ -54,6 +54,18 @@ class Run:
     def tasks(self):
         """The events of a map's tasks, one for each attempt."""
         return [event for event in self.events if event.kind == "task"]
+
+    def pairs(self, events=None):
+        """Return each message as (send, receive), of all events or of these.
+
+        Those of each generation apart: what was on its way when somebody died is received by
+        nobody.
+        """
+        starts = [generation.start_s for generation in self.generations[1:]]
+        parts = [[] for _ in range(len(starts) + 1)]
+        for event in self.events if events is None else events:
+            parts[bisect.bisect(starts, event.start_s)].append(event)
+        return [pair for part in parts for pair in messages(part)]
 
     @functools.cached_property
     def marks(self):

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 
-from labkit.records.events import messages
 from labkit.safe_files import replacing
 
 LASTING = ("work", "recv", "send", "task")
@@ -36,7 +35,7 @@ def chrome_trace(run):
     rows += [_row("M", rank, name="thread_name", args={"name": f"peer {rank}"})
              for rank in range(run.world.workers)]
     rows += [_event(event) for event in run.events]
-    for number, (sent, got) in enumerate(messages(run.events)):
+    for number, (sent, got) in enumerate(run.pairs()):
         # An arrow begins and ends inside the bars that it connects.
         rows.append(_row("s", sent.rank, name="message", cat="message", id=number,
                          ts=1e6 * sent.start_s))
