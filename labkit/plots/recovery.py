@@ -22,11 +22,12 @@ from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
-from labkit.plots import style
+from labkit.plots import scales, style
+from labkit.plots.marks import MARKS, workers_of
+from labkit.plots.marks import handles as mark_handles
 from labkit.plots.throughput import bin_edges, finished, rates, unit
+from labkit.plots.words import tell
 
-MARKS = {"injected": (style.VERMILLION, "X", "-"), "suspected": (style.PURPLE, "D", ":"),
-         "confirmed": ("black", "s", "--"), "recovered": (style.GREEN, "^", "-.")}
 LANES = dict(zip(MARKS, (0.96, 0.89, 0.82, 0.75)))         # heights of the marks in the axes
 TALLEST = 0.69               # of the throughput, in the axes: below the lowest lane
 CLOSE = 0.05                 # of the width: marks closer than that share one text ...
@@ -58,8 +59,10 @@ def recovery(run, baseline=None, ax=None, bins=40):
     ConfigurationError
         For a run with neither steps nor tasks.
     """
-    ax = style.axes(ax, width=9.0, height=3.8)
     runs = [run] if baseline is None else [run, baseline]
+    for one in runs:
+        finished(one)                                # raises before there is a figure
+    ax = style.axes(ax, width=9.0, height=3.8)
     end_s = max(one.seconds for one in runs)
     tops = [_draw_throughput(ax, run, end_s, bins)]
     if baseline is not None:
@@ -71,7 +74,7 @@ def recovery(run, baseline=None, ax=None, bins=40):
     ax.set_xlim(0, end_s)
     _draw_marks(ax, run, end_s)
     _finish(ax, runs, max(tops))
-    return ax
+    return tell(ax, describe_recovery(run, baseline))
 
 
 def _draw_throughput(ax, run, longest_s, bins):
@@ -112,13 +115,6 @@ def _draw_marks(ax, run, width_s):
             _name_group(ax, run, group, width_s)
 
 
-def _workers_of(mark, run):
-    """Return whom a mark is about: when others go on, those in place of whom they do."""
-    if mark.kind == "recovered" and mark.label.endswith("go on"):
-        return [loss.worker for loss in run.losses if loss.recovered_s == mark.start_s]
-    return [mark.rank]
-
-
 def _groups(marks, close_s):
     """Return marks in groups of those that follow one another closely."""
     gaps = np.diff([mark.start_s for mark in marks])
@@ -129,7 +125,7 @@ def _groups(marks, close_s):
 def _name_group(ax, run, group, width_s):
     """Write the workers' numbers beside their marks, on the side where there is room."""
     workers = sorted({worker for mark in group
-                      for worker in _workers_of(mark, run)})
+                      for worker in workers_of(mark, run)})
     text = (", ".join(map(str, workers)) if len(workers) <= MANY_WORKERS
             else f"{len(workers)} workers")
     left = group[-1].start_s > (1 - CLOSE * (1 + len(text) / 6)) * width_s
@@ -145,7 +141,7 @@ def _finish(ax, runs, top):
     ticks = MaxNLocator(4, steps=[1, 2, 5, 10]).tick_values(0, top)
     ax.set_yticks([tick for tick in ticks if 0 <= tick <= 1.05 * top])
     ax.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
-    style.engineering(ax.xaxis, "s")
+    scales.engineering(ax.xaxis, "s")
     ax.set_xlabel(f"{style.clock(runs)}  ({runs[0].world})")
     virtual = "virtual " * runs[0].world.simulated
     ax.set_ylabel(f"{unit(runs[0])} per {virtual}second")
@@ -153,16 +149,14 @@ def _finish(ax, runs, top):
     kinds = {mark.kind for mark in runs[0].marks}
     handles += [Patch(facecolor=style.ORANGE, alpha=0.2, label="struck, not yet recovered")] * any(
         not math.isnan(recovered_s) for recovered_s in runs[0].recovery_s)
-    handles += [Line2D([], [], color=colour, marker=marker, linestyle=dashes, markersize=8,
-                       markeredgecolor="white", label=kind)
-                for kind, (colour, marker, dashes) in MARKS.items() if kind in kinds]
+    handles += mark_handles(runs[0].marks)
     handles += [Line2D([], [], color="black", marker="$n$", linestyle="none",
                        label="worker n")] * bool(kinds)
-    ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
+    style.legend(ax, handles)
 
 
 def describe_recovery(run, baseline=None):
-    """Return in words what `recovery` shows, for `labkit.show(figure, alt=...)`.
+    """Return in words what `recovery` shows, as `describe` does of its Axes.
 
     Parameters
     ----------

@@ -8,6 +8,7 @@ import io
 import matplotlib.pyplot as plt
 
 from labkit.errors import ConfigurationError
+from labkit.plots.words import describe, whole
 
 DPI = 100
 SHARPNESS = 2         # pixels a point of the screen, for projectors and fine displays
@@ -16,7 +17,7 @@ HIDDEN = ('<p style="position: absolute; width: 1px; height: 1px; margin: 0; ove
           'clip-path: inset(50%)">{}</p>')
 
 
-def show(figure, alt):
+def show(figure, alt=None):
     """Show a figure as a PNG that carries its description.
 
     Those who cannot see the figure hear `alt`: JupyterLab gives a PNG no description, so it
@@ -26,22 +27,25 @@ def show(figure, alt):
 
     Parameters
     ----------
-    figure : Figure or Axes
-    alt : str
-        What the figure shows, in a sentence or two.
+    figure : Figure, Axes, or sequence of Axes
+    alt : str, optional
+        What the figure shows, in a sentence or two; by default what `labkit.plots.describe` says
+        of it.
 
     Raises
     ------
     ConfigurationError
-        For a description of fewer than 40 characters.
+        For a description of fewer than 40 characters, and for a figure without one that was not
+        drawn by `labkit.plots`.
     """
     from IPython.display import display
 
+    alt = describe(figure) if alt is None else alt
     if len(alt) < SHORTEST:
         raise ConfigurationError("A figure needs a description.", got=repr(alt), where="alt=",
                                  expected=f"a sentence of {SHORTEST} characters or more",
                                  remedy="say what is on the axes and what can be seen")
-    figure = figure.get_figure(root=True)
+    figure = whole(figure)
     png = io.BytesIO()
     figure.savefig(png, format="png", dpi=SHARPNESS * DPI)
     width = round(figure.get_figwidth() * DPI)
