@@ -40,6 +40,9 @@ class Calibration:
     task_overhead_s: float
     """What the scheduler takes for one task of `map`, in seconds."""
 
+    task_turnaround_s: float
+    """From the end of a worker's task to the begin of its next one, in seconds."""
+
     task_network: Network
     """What items and results of `map` travel by."""
 
@@ -65,7 +68,8 @@ class Calibration:
             Of `labkit.simulated`.
         """
         mine = dict(network=self.network, machine=self.machine,
-                    task_overhead_s=self.task_overhead_s, task_network=self.task_network)
+                    task_overhead_s=self.task_overhead_s,
+                    task_turnaround_s=self.task_turnaround_s, task_network=self.task_network)
         return SimulatedWorld(workers, timed=timed, **mine | settings)
 
     @property
@@ -86,7 +90,8 @@ class Calibration:
                 f"  adding             {machine.combine_Bps / 1e9:.3g} GB/s\n"
                 f"  computing          {machine.flops_per_s / 1e9:.3g} GFLOP/s\n"
                 f"  memory             {machine.memory_Bps / 1e9:.3g} GB/s\n"
-                f"  task               {1e3 * self.task_overhead_s:.3g} ms each, results "
+                f"  task               {1e3 * self.task_overhead_s:.3g} ms each, "
+                f"{1e3 * self.task_turnaround_s:.3g} ms between two of a worker, results "
                 f"{self.task_network.bandwidth_Bps / 1e9:.3g} GB/s after "
                 f"{2e3 * self.task_network.latency_s:.3g} ms\n"
                 f"  messages           {len(self.nbytes)} sizes, off by {off.mean():.0f}% in the "
@@ -118,20 +123,21 @@ def calibrate(world, name=None):
     with progress(2, "calibrating") as done:
         run = world.run(probes.probe, record=False)
         done()
-        start_s, each_s, byte_s = probes.tasks(world)
+        tasks = probes.tasks(world)
         done()
     found = {key: np.mean([mine[key] for mine in run.results if key in mine], axis=0)
              for key in run.results[0]}
     name = name or f"calibrated {run.world.kind}"
     nbytes = np.array(probes.SIZES)
-    # A message there and back is two; in an exchange they pass each other.
-    seconds = (found["ping_pong"] / 2 + found["exchange"]) / 2
+    # A message there and back is two, each after a thought; in an exchange they pass each other.
+    one_way = found["ping_pong"] / 2 - found["thinking"]
+    seconds = (one_way + found["exchange"]) / 2
     split = LARGE if "memory" in run.world.transport else math.inf
     network, fit = _network(name, nbytes, seconds, float(found["burst"]), split)
     # A task's way there and its result's way back share what a map takes beyond its tasks.
-    of_tasks = Network(f"{name}, tasks", start_s / 2, 1 / byte_s)
-    return Calibration(network, _machine(name, found), each_s, of_tasks, tuple(probes.SIZES),
-                       tuple(seconds.tolist()), fit)
+    of_tasks = Network(f"{name}, tasks", tasks["start"] / 2, 1 / tasks["byte"])
+    return Calibration(network, _machine(name, found), tasks["each"], tasks["turnaround"],
+                       of_tasks, tuple(probes.SIZES), tuple(seconds.tolist()), fit)
 
 
 def _network(name, nbytes, seconds, burst_s, split):

@@ -1,6 +1,6 @@
 """Small programs that measure what a world is made of; they run in every world, by its own clock.
 
-    ping-pong    0 -> 1 -> 0           latency, and bandwidth one way
+    ping-pong    0 -> 1 -> 0           latency, and bandwidth one way; each thinks before it sends
     exchange     0 <-> 1               bandwidth both ways at once, as collectives use it
     burst        0 ->->->-> 1          the sender's own time for a message
     add          0 -> 1 += -> 0        what adding costs beyond receiving
@@ -12,6 +12,8 @@ are busy. With an odd number of them the last one only computes.
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 
 SIZES = (8, 1_000, 8_000, 30_000, 60_000, 140_000, 300_000, 1_000_000, 4_000_000, 16_000_000)
@@ -21,7 +23,10 @@ BATCH_NBYTES = 40_000_000    # how much a batch of messages moves, about
 MOST, FEW = 200, 2           # messages in a batch
 ORDER = 384                  # of the matrices whose product is timed
 PASS_NBYTES = 64_000_000     # more than caches hold
+SETTLING = 6000              # messages
+THOUGHTS = 40
 TASKS = 30
+NAPS, NAP_S = 8, 0.01        # tasks a worker, and what each takes
 RESULT_NBYTES = 8_000_000
 
 
@@ -30,7 +35,9 @@ def probe(me, sizes=SIZES, batches=BATCHES):
     found = {}
     partner = me.rank ^ 1
     if partner < me.size:
-        for name, body in (("ping_pong", ping_pong), ("exchange", exchange)):
+        settle(me, partner)
+        found["thinking"] = thinking_s(me)
+        for name, body in (("ping_pong", thoughtful), ("exchange", exchange)):
             found[name] = [timed(me, partner, body, nbytes, batches) for nbytes in sizes]
         found["receive"] = [timed(me, partner, receive, n, batches) for n in ADD_SIZES]
         found["add"] = [timed(me, partner, add, n, batches) for n in ADD_SIZES]
@@ -53,12 +60,51 @@ def timed(me, partner, body, nbytes, batches):
     return float(np.median(seconds[1:]))     # the first one has found the way
 
 
+def settle(me, partner):
+    """Talk until the system has given each peer a core of its own, which takes it 0.1 s.
+
+    Before that they may share one, and wake each other twice as fast.
+    """
+    x = np.ones(1)
+    for _ in range(SETTLING):
+        ping_pong(me, partner, x, x)
+
+
 def meet(me, partner):
     me.sendrecv(partner, None, partner)
 
 
+def think():
+    """Compute for some 50 microseconds: who comes from a wait does so with empty caches."""
+    w = np.ones(100)
+    for _ in range(THOUGHTS):
+        w = w * 0.5 + 1
+
+
+def thinking_s(me):
+    """Return the seconds that `think` takes when nothing comes in between."""
+    seconds = []
+    for _ in range(100):
+        began = me.now()
+        think()
+        seconds.append(me.now() - began)
+    return float(np.median(seconds))
+
+
+def thoughtful(me, partner, x, y):
+    """As `ping_pong`, but each thinks before it sends."""
+    if me.rank < partner:
+        think()
+        me.send(partner, x)
+        me.recv(partner, out=y)
+    else:
+        me.recv(partner, out=y)
+        think()
+        me.send(partner, x)
+
+
 def ping_pong(me, partner, x, y):
-    """One message there; every second one goes back, by whoever has received."""
+    """One message there, one back."""
     if me.rank < partner:
         me.send(partner, x)
         me.recv(partner, out=y)
@@ -132,14 +178,41 @@ def compute(me, batches):
 
 
 def tasks(world, repeats=5):
-    """Measure the scheduler; returns seconds of its start, of each task, and of each byte back."""
-    def median_s(task, n):
-        runs = [world.map(task, range(n), record=False) for _ in range(repeats + 1)]
+    """Measure the scheduler.
+
+    Returns
+    -------
+    dict
+        Seconds: "start" of a map, "each" task beyond the first, "byte" of a result, and
+        "turnaround" of a worker between two tasks.
+    """
+    def median_s(task, items):
+        runs = [world.map(task, items, record=False) for _ in range(repeats + 1)]
         return float(np.median([run.seconds for run in runs[1:]]))
 
-    one, many, large = median_s(nothing, 1), median_s(nothing, TASKS), median_s(array_of, 1)
+    one, many, large = (median_s(nothing, range(1)), median_s(nothing, range(TASKS)),
+                        median_s(array_of, range(1)))
     each = max((many - one) / (TASKS - 1), 1e-9)
-    return max(one - each, 0.0), each, max(large - one, 1e-9) / RESULT_NBYTES
+    placed = median_s(nothing, world.shard(np.zeros(world.workers)))
+    naps = world.map(nap, range(NAPS * world.workers),
+                     work=lambda _: dict(flops=NAP_S * world.machine.flops_per_s)
+                     if hasattr(world, "machine") else {})
+    return dict(start=max(placed - world.workers * each, 0.0), each=each,
+                byte=max(large - one, 1e-9) / RESULT_NBYTES,
+                turnaround=max(0.0, _turnaround_s(naps)))
+
+
+def _turnaround_s(run):
+    gaps = []
+    for rank in range(run.world.workers):
+        mine = sorted((task.start_s, task.end_s) for task in run.tasks if task.rank == rank)
+        gaps += [after[0] - before[1] for before, after in zip(mine, mine[1:])]
+    return float(np.median(gaps)) if gaps else 0.0
+
+
+def nap(_):
+    """A task that takes a while, and the processor nothing."""
+    time.sleep(NAP_S)
 
 
 def nothing(_):

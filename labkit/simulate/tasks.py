@@ -127,6 +127,7 @@ def assign(world, parts, pinned, cost_s, backup=None, faults=None):
             again.append((number, end_s + world.task_network.latency_s + world.task_overhead_s))
         elif faults is not None:
             faults.done(number, end_s)
+        free_s += world.task_turnaround_s
         if pinned:
             free[rank] = (free_s, rank)
         else:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+
+from threadpoolctl import threadpool_limits
 
 from labkit.errors import ConfigurationError
 from labkit.network import named_machine, named_network
@@ -39,6 +42,8 @@ class SimulatedWorld(World):
         Of the network's jitter.
     task_overhead_s : float
         The scheduler's time for one task of `map`; Dask needs about 2.5 ms.
+    task_turnaround_s : float
+        From the end of a worker's task to the begin of its next one.
     task_network : str or Network, optional
         What connects scheduler, workers and client, for items and results of `map`; by default
         what connects the peers.
@@ -52,8 +57,8 @@ class SimulatedWorld(World):
     """
 
     def __init__(self, workers=4, network="10GbE", machine="laptop core", seed=0,
-                 task_overhead_s=2.5e-3, task_network=None, checksums=False, hang_s=1.5,
-                 timed=False):
+                 task_overhead_s=2.5e-3, task_turnaround_s=0.0, task_network=None,
+                 checksums=False, hang_s=1.5, timed=False):
         super().__init__(workers)
         self.network = named_network(network)
         self._own_task_network = task_network
@@ -63,11 +68,14 @@ class SimulatedWorld(World):
         self.checksums = checksums
         self.hang_s = hang_s
         self.timed = timed
-        if not task_overhead_s >= 0:
-            raise ConfigurationError("A scheduler cannot be faster than no time at all.",
-                                     expected="seconds, 0 or more", got=task_overhead_s,
-                                     where="task_overhead_s=")
+        for name, value in (("task_overhead_s", task_overhead_s),
+                            ("task_turnaround_s", task_turnaround_s)):
+            if not value >= 0:
+                raise ConfigurationError("A scheduler cannot be faster than no time at all.",
+                                         expected="seconds, 0 or more", got=value,
+                                         where=f"{name}=")
         self.task_overhead_s = task_overhead_s
+        self.task_turnaround_s = task_turnaround_s
 
     def run(self, program, *shards, record=True, tolerate_loss=False, faults=None, elastic=None,
             checkpoints=None):
@@ -90,7 +98,8 @@ class SimulatedWorld(World):
                 raise program_error(error, peer) from error
             peer.end()
 
-        run.go(body)
+        with self._like_a_worker():
+            run.go(body)
         seconds = max(peer._clock for peer in run.peers)
         return self._made(Run(results, seconds, run.messages, run.nbytes,
                               Events(run.events), world=self.info()))
@@ -101,10 +110,11 @@ class SimulatedWorld(World):
         pinned = isinstance(items, Shards) and not any(map(stored_in, parts))
         run_one = checked(task, keep)
         results, took_s = [], []
-        for number, part in enumerate(parts):
-            began_s = time.thread_time()
-            results.append(run_task(run_one, value_of(part), number))
-            took_s.append(time.thread_time() - began_s)
+        with self._like_a_worker():
+            for number, part in enumerate(parts):
+                began_s = time.thread_time()
+                results.append(run_task(run_one, value_of(part), number))
+                took_s.append(time.thread_time() - began_s)
 
         def cost_s(number):
             if self.timed:
@@ -118,6 +128,10 @@ class SimulatedWorld(World):
         return self._made(map_record(self, results, schedule, task_name(task), record, keep,
                                           struck.marks if struck else ()))
 
+    def _like_a_worker(self):
+        """Have what is timed compute with one thread, as workers do."""
+        return threadpool_limits(1) if self.timed else contextlib.nullcontext()
+
     def _check_not_timed(self):
         if self.timed:
             raise ConfigurationError("A timed world knows no faults.", expected="timed=False",
@@ -127,6 +141,7 @@ class SimulatedWorld(World):
     def like(self, **changes):
         settings = dict(workers=self.workers, network=self.network, machine=self.machine,
                         seed=self.seed, task_overhead_s=self.task_overhead_s,
+                        task_turnaround_s=self.task_turnaround_s,
                         task_network=self._own_task_network, checksums=self.checksums,
                         hang_s=self.hang_s, timed=self.timed)
         return SimulatedWorld(**settings | changes)
