@@ -301,6 +301,41 @@ def test_adding_takes_time_where_the_machine_says_so():
     assert seconds[8e3] == pytest.approx(seconds[np.inf] + 1.0)
 
 
+def test_a_worker_pauses_between_two_tasks_where_the_scheduler_says_so():
+    with labkit.simulated(workers=1, network="1GbE", task_overhead_s=0,
+                          task_turnaround_s=0.5) as world:
+        tasks = world.map(str, range(3)).tasks
+    assert [task.start_s for task in tasks] == pytest.approx([0.0, 0.5, 1.0], abs=1e-3)
+    with pytest.raises(ConfigurationError, match="task_turnaround_s="):
+        labkit.simulated(task_turnaround_s=-1)
+
+
+def test_what_is_timed_computes_with_one_thread():
+    def threads(*_):
+        from threadpoolctl import threadpool_info
+        return max(pool["num_threads"] for pool in threadpool_info())
+
+    with labkit.simulated(workers=2, timed=True) as world:
+        assert world.run(threads).results == [1, 1]
+        assert world.map(threads, [1]).results == [1]
+
+
+def test_what_arrives_in_new_memory_is_right():
+    def program(me, dtype):
+        sent = np.arange(3000).astype(dtype)
+        if me.rank == 0:
+            return me.send(1, sent)
+        out = np.empty(3000, dtype)
+        return bool((me.recv(0, out=out) == sent).all())
+
+    with labkit.simulated(workers=2, timed=True) as world:
+        for dtype in ("f8", "i2", "?", "c16", "U5"):
+            assert world.run(lambda me, dtype=dtype: program(me, dtype)).results[1]
+        other = world.run(lambda me: me.send(1, "text") if me.rank == 0
+                          else me.recv(0, out=np.ones(9)))
+    assert other.results[1] == "text"
+
+
 def test_long_messages_take_the_second_protocol():
     network = Network("two", 1e-3, 1e6, long_nbytes=8000, long_setup_s=0.5, long_Bps=1e7)
 
@@ -329,7 +364,7 @@ def known():
     network = Network("known", 40e-6, 2e9, overhead_s=3e-6)
     machine = Machine("known", flops_per_s=7e9, memory_Bps=9e9, combine_Bps=4e9)
     return labkit.simulated(workers=4, network=network, machine=machine, task_overhead_s=1e-3,
-                            task_network=Network("tasks", 2e-3, 3e8))
+                            task_turnaround_s=2e-3, task_network=Network("tasks", 2e-3, 3e8))
 
 
 @pytest.fixture(scope="module")
@@ -345,6 +380,7 @@ def test_calibration_finds_what_a_world_is_made_of(known, calibration):
     assert calibration.machine.memory_Bps == pytest.approx(known.machine.memory_Bps, rel=0.01)
     assert calibration.machine.combine_Bps == pytest.approx(known.machine.combine_Bps, rel=0.01)
     assert calibration.task_overhead_s == pytest.approx(known.task_overhead_s, rel=0.3)
+    assert calibration.task_turnaround_s == pytest.approx(2e-3, rel=0.1)
     assert calibration.task_network.bandwidth_Bps == pytest.approx(3e8, rel=0.05)
     assert max(map(abs, calibration.errors)) < 0.1
     assert "off by" in repr(calibration)

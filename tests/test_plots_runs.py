@@ -15,9 +15,15 @@ from labkit import plots  # noqa: E402
 from labkit.errors import ConfigurationError  # noqa: E402
 from labkit.faults import Crash, FaultPlan  # noqa: E402
 from labkit.plots import spans  # noqa: E402
-from labkit.records import messages  # noqa: E402
 from labkit.plots.utilisation import busy  # noqa: E402
-from labkit.records import Event, Events, Generation, Run, WorldInfo  # noqa: E402
+from labkit.records import (  # noqa: E402
+    Event,
+    Events,
+    Generation,
+    Run,
+    WorldInfo,
+    messages,  # noqa: E402
+)
 
 
 @pytest.fixture(autouse=True)

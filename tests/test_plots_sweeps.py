@@ -13,6 +13,7 @@ import matplotlib.pyplot as plt  # noqa: E402
 
 from labkit import laws, plots  # noqa: E402
 from labkit.errors import ConfigurationError  # noqa: E402
+from labkit.network import Network  # noqa: E402
 from labkit.plots.guesses import factor  # noqa: E402
 from labkit.plots.latency import quantiles  # noqa: E402
 from labkit.plots.message_time import half_size  # noqa: E402
@@ -458,3 +459,14 @@ def test_what_is_not_known_yet_has_an_empty_row():
     (-1.0, "of another sign"), (0.0, "none of it"), (12345.0, "12,300 times too high")])
 def test_the_factor_to_the_measured_number_in_words(value, words):
     assert factor(value, 1.0) == words
+
+
+def test_a_network_with_two_protocols_has_a_jump_in_its_line():
+    network = Network("two", 1e-5, 1e9, long_nbytes=10_000, long_setup_s=1e-4, long_Bps=1e10)
+    sizes = np.geomspace(10, 1e6, 9)
+    ax = plots.message_time([(n, network.message_s(n)) for n in sizes], network=network)
+    (line,) = [line for line in ax.lines if line.get_label() == "two network"]
+    x, y = line.get_data()
+    np.testing.assert_allclose(y, [network.message_s(n) for n in x])
+    assert y[x < 10_000].max() < y[x >= 10_000].min()
+    assert "line of the network" in plots.describe(ax)

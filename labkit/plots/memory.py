@@ -81,13 +81,13 @@ def held_nbytes(run):
 def _mark_peak(ax, at_s, nbytes, rank):
     where = int(nbytes.argmax())
     ax.plot(at_s[where], nbytes[where], marker="*", markersize=16, linestyle="none",
-            color=style.ORANGE, markeredgecolor="black", zorder=5,
+            color=style.ORANGE, markeredgecolor="black", zorder=5, clip_on=False,
             label=f"peak: {style.rounded(nbytes[where], 'B')},\nworker {rank}")
 
 
 def _finish(ax, run):
     ax.set_xlim(0, run.seconds)
-    ax.set_ylim(0, max(ax.get_ylim()[1], 1))
+    ax.set_ylim(0, 1.1 * max(ax.get_ylim()[1], 1))
     scales.few_ticks(ax, "x")
     ax.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
     scales.engineering(ax.xaxis, "s")

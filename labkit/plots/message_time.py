@@ -22,7 +22,7 @@ from labkit.plots.words import tell
 from labkit.records import Sweep
 
 
-def message_time(points, fit=None, ax=None, size="nbytes", simulated=False):
+def message_time(points, fit=None, ax=None, size="nbytes", simulated=False, network=None):
     """Draw seconds by the size of a message, with the alpha-beta line.
 
     Parameters
@@ -36,6 +36,8 @@ def message_time(points, fit=None, ax=None, size="nbytes", simulated=False):
         The setting of a Sweep that is the size in bytes.
     simulated : bool
         Whether the seconds are virtual; a Sweep knows it.
+    network : Network, optional
+        Whose times to draw too: a calibrated one may have a second line for long messages.
 
     Returns
     -------
@@ -60,6 +62,8 @@ def message_time(points, fit=None, ax=None, size="nbytes", simulated=False):
     _scale_of_sizes(ax, nbytes)
     if fit is not None:
         _draw_law(ax, fit, nbytes)
+    if network is not None:
+        _draw_network(ax, network, nbytes)
     scales.logarithmic(ax, "y", "s")
     ax.set_xlabel("size of a message")
     ax.set_ylabel(clock)
@@ -67,7 +71,8 @@ def message_time(points, fit=None, ax=None, size="nbytes", simulated=False):
     least, most = (style.rounded(size, "B") for size in (nbytes[0], nbytes[-1]))
     return tell(ax, f"{clock.capitalize()} of a message by its size, {least} to {most}, both axes "
                 "logarithmic.",
-                *_law_in_words(fit, clock == "virtual time"))
+                *_law_in_words(fit, clock == "virtual time"),
+                *(["The line of the network is drawn through the points."] if network else []))
 
 
 def _points(points, size, clock):
@@ -112,6 +117,12 @@ def _draw_law(ax, fit, nbytes):
         ax.axvline(half, color=style.GREEN, linestyle=":", linewidth=2, zorder=1,
                    label=f"n$_{{1/2}}$ = {style.rounded(half, 'B')}")
     ax.set_xlim(min(limits[0], (half or np.inf) / 1.5), max(limits[1], 1.5 * (half or 0)))
+
+
+def _draw_network(ax, network, nbytes):
+    sizes = np.geomspace(max(nbytes[0], 1.0), nbytes[-1], 400)
+    ax.plot(sizes, [network.message_s(size) for size in sizes], color=style.GREY, linewidth=2,
+            zorder=3, label=f"{network.name} network")
 
 
 def half_size(fit):
