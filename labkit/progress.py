@@ -19,8 +19,8 @@ def progress(total, what):
 
     Parameters
     ----------
-    total : int
-        How many steps there are.
+    total : int or None
+        How many steps there are; None where nobody knows.
     what : str
         What is being done, in two or three words.
     """

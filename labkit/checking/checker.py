@@ -30,6 +30,7 @@ from labkit.checking.steady import unsteady
 from labkit.checking.tasks import task_of
 from labkit.checking.trial import attempt
 from labkit.errors import ConfigurationError
+from labkit.progress import progress
 
 SIZES = (12, 7, 3, 1, 0)
 USUAL = 3                    # peers of the cases that are run more than once
@@ -92,18 +93,20 @@ def check(program, answer, make=None, *, peers=range(1, 10), sizes=SIZES, seed=0
                                  got=f"{peers}, {sizes}")
     exercise = Exercise(program, task_of(answer), make, rtol, atol, elastic, may_change, unread,
                         limit)
-    checker = Checker(exercise, peers, sizes, seed, targets or Targets())
-    return checker.check(list(faults), real)
+    with progress(None, "checking, cases") as done:
+        checker = Checker(exercise, peers, sizes, seed, targets or Targets(), done)
+        return checker.check(list(faults), real)
 
 
 class Checker:
     """The state of one check."""
 
-    def __init__(self, exercise, peers, sizes, seed, targets):
+    def __init__(self, exercise, peers, sizes, seed, targets, done=lambda: None):
         self.exercise = exercise
         self.peers, self.sizes, self.seed = peers, sizes, seed
         self.targets = targets
         self.cases = 0
+        self._done = done                # called after each case
         self.kinds = {}                  # (peers, size) -> what is wrong there if calm, or ""
         self.costs = []
         self.scope = []
@@ -134,6 +137,7 @@ class Checker:
         self.cases += 1
         trial = attempt(self.exercise, case)
         self._messages += trial.run.messages
+        self._done()
         return find(self.exercise, trial), trial
 
     def _usual(self):

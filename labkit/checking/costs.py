@@ -28,7 +28,7 @@ from labkit.checking.words import counted
 PEAK_SIZE = 2 ** 16          # entries of a part when memory is measured
 SLACK = 1.02                 # of measured memory, and of sums of seconds
 HINTS = {
-    "messages": "Which messages tell somebody what he knows already?",
+    "messages": "Which messages tell somebody what they know already?",
     "nbytes": "Does a message hold more than its receiver needs? Send parts, not wholes.",
     "rounds": "Who waits though he could send already? Let several peers send at the same time.",
     "virtual_s": "See on the timeline who waits for whom: what could go on at the same time?",
