@@ -71,7 +71,7 @@ class Hub:
         self.address = Address(host, port, local, _machine(), memory.card())
         self.peer = None                 # the peer that runs here now
         self.messages = self.nbytes = 0  # of those that have run here, once they have ended
-        self.step = -1
+        self.step, self.runs = -1, 0
         self._job, self._commits = "", None
 
     def commits_of(self, job):
@@ -85,6 +85,7 @@ class Hub:
         self.messages += peer.messages
         self.nbytes += peer.nbytes
         self.step = peer._step
+        self.runs += 1
 
     def close(self):
         for listener in self.listeners:

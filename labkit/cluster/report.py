@@ -61,7 +61,7 @@ class Reporter(WorkerPlugin):
         hub = rendezvous._hubs.get(self.world_id)
         me = hub.peer if hub is not None else None
         report["program"] = me is not None
-        report["step"] = me._step if me is not None else hub.step if hub is not None else -1
+        report["step"] = me._step if me is not None else self._last_step(hub)
         awaits = me._awaits if me is not None else None
         if awaits is not None:           # read once: the program goes on meanwhile
             channel, source = awaits
@@ -70,11 +70,16 @@ class Reporter(WorkerPlugin):
                 f" in {channel}" if channel else "")
         return report
 
+    def _last_step(self, hub):
+        """Return where the last program ended, if it did so since `setup`."""
+        return hub.step if hub is not None and hub.runs > self._before["runs"] else -1
+
     def _totals(self):
         hub = rendezvous._hubs.get(self.world_id)
         sent = [one for one in (hub, hub and hub.peer) if one is not None]
         return {"messages": sum(one.messages for one in sent),
-                "nbytes": sum(one.nbytes for one in sent), **tasks}
+                "nbytes": sum(one.nbytes for one in sent),
+                "runs": hub.runs if hub is not None else 0, **tasks}
 
 
 def look_again(name, dask_worker):
