@@ -95,9 +95,14 @@ class Machine:
     """Bytes a second at which an array that is received is added to one's own, beyond the time
     of receiving it; textbooks that leave that out are at infinity."""
 
+    cold_s: float = 0.0
+    """What code takes longer that comes from a wait, with empty caches; at most as long again as
+    it takes. For programs that are timed: see `labkit.simulate.timed`."""
+
     def __post_init__(self):
         if self.combine_Bps != math.inf:
             _check_number("combine_Bps", self.combine_Bps, above=0.0)
+        _check_number("cold_s", self.cold_s, low=0.0)
         _check_number("flops_per_s", self.flops_per_s, above=0.0)
         _check_number("memory_Bps", self.memory_Bps, above=0.0)
 

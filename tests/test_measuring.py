@@ -310,6 +310,23 @@ def test_a_worker_pauses_between_two_tasks_where_the_scheduler_says_so():
         labkit.simulated(task_turnaround_s=-1)
 
 
+def test_what_comes_from_a_wait_takes_longer_at_most_twice():
+    def program(me):
+        if me.rank == 0:
+            return me.send(1, 1)
+        me.recv(0)
+        return busy(_Nobody())
+
+    seconds = {}
+    for cold_s in (0.0, 0.01, 10.0):
+        machine = Machine("m", 1e9, 1e9, cold_s=cold_s)
+        with labkit.simulated(workers=2, machine=machine, timed=True) as world:
+            run = world.run(program)
+        seconds[cold_s] = run.seconds - run.results[1]
+    assert seconds[0.0] < 0.01 <= seconds[0.01]
+    assert 0.02 <= seconds[10.0] < 1
+
+
 def test_what_is_timed_computes_with_one_thread():
     def threads(*_):
         from threadpoolctl import threadpool_info

@@ -88,7 +88,8 @@ class Calibration:
                 f"  overhead           {1e6 * network.overhead_s:.3g} us a send, and a receive\n"
                 f"  bandwidth          {network.bandwidth_Bps / 1e9:.3g} GB/s{long}\n"
                 f"  adding             {machine.combine_Bps / 1e9:.3g} GB/s\n"
-                f"  computing          {machine.flops_per_s / 1e9:.3g} GFLOP/s\n"
+                f"  computing          {machine.flops_per_s / 1e9:.3g} GFLOP/s, "
+                f"{1e6 * machine.cold_s:.3g} us longer after a wait\n"
                 f"  memory             {machine.memory_Bps / 1e9:.3g} GB/s\n"
                 f"  task               {1e3 * self.task_overhead_s:.3g} ms each, "
                 f"{1e3 * self.task_turnaround_s:.3g} ms between two of a worker, results "
@@ -129,9 +130,8 @@ def calibrate(world, name=None):
              for key in run.results[0]}
     name = name or f"calibrated {run.world.kind}"
     nbytes = np.array(probes.SIZES)
-    # A message there and back is two, each after a thought; in an exchange they pass each other.
-    one_way = found["ping_pong"] / 2 - found["thinking"]
-    seconds = (one_way + found["exchange"]) / 2
+    # A message there and back is two; in an exchange they pass each other.
+    seconds = (found["ping_pong"] / 2 + found["exchange"]) / 2
     split = LARGE if "memory" in run.world.transport else math.inf
     network, fit = _network(name, nbytes, seconds, float(found["burst"]), split)
     # A task's way there and its result's way back share what a map takes beyond its tasks.
@@ -160,4 +160,4 @@ def _machine(name, found):
     combine_Bps = float(np.median(rates))
     return Machine(name, 2 * probes.ORDER**3 / float(found["product"]),
                    float(found["pass_nbytes"]) / float(found["pass"]),
-                   combine_Bps if combine_Bps < 1e12 else math.inf)
+                   combine_Bps if combine_Bps < 1e12 else math.inf, float(found["cold"]))

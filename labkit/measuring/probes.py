@@ -1,8 +1,9 @@
 """Small programs that measure what a world is made of; they run in every world, by its own clock.
 
-    ping-pong    0 -> 1 -> 0           latency, and bandwidth one way; each thinks before it sends
+    ping-pong    0 -> 1 -> 0           latency, and bandwidth one way
     exchange     0 <-> 1               bandwidth both ways at once, as collectives use it
     burst        0 ->->->-> 1          the sender's own time for a message
+    cold         what code takes longer that comes from a wait
     add          0 -> 1 += -> 0        what adding costs beyond receiving
     compute      all at once           FLOP/s, and bytes a second from memory
 
@@ -24,7 +25,7 @@ MOST, FEW = 200, 2           # messages in a batch
 ORDER = 384                  # of the matrices whose product is timed
 PASS_NBYTES = 64_000_000     # more than caches hold
 SETTLING = 6000              # messages
-THOUGHTS = 40
+THINKING = 300               # times
 TASKS = 30
 NAPS, NAP_S = 8, 0.01        # tasks a worker, and what each takes
 RESULT_NBYTES = 8_000_000
@@ -36,8 +37,8 @@ def probe(me, sizes=SIZES, batches=BATCHES):
     partner = me.rank ^ 1
     if partner < me.size:
         settle(me, partner)
-        found["thinking"] = thinking_s(me)
-        for name, body in (("ping_pong", thoughtful), ("exchange", exchange)):
+        found["cold"] = cold_s(me, partner)
+        for name, body in (("ping_pong", ping_pong), ("exchange", exchange)):
             found[name] = [timed(me, partner, body, nbytes, batches) for nbytes in sizes]
         found["receive"] = [timed(me, partner, receive, n, batches) for n in ADD_SIZES]
         found["add"] = [timed(me, partner, add, n, batches) for n in ADD_SIZES]
@@ -74,33 +75,24 @@ def meet(me, partner):
     me.sendrecv(partner, None, partner)
 
 
+def cold_s(me, partner):
+    """Return how much longer code takes that comes from a wait: with empty caches, in seconds."""
+    x, hot, cold = np.ones(1), [], []
+    for seconds in (hot, cold):
+        for _ in range(THINKING):
+            if seconds is cold:
+                ping_pong(me, partner, x, x)
+            began = me.now()
+            think()
+            seconds.append(me.now() - began)
+    return max(0.0, float(np.median(cold) - np.median(hot)))
+
+
 def think():
-    """Compute for some 50 microseconds: who comes from a wait does so with empty caches."""
+    """Compute for some 30 microseconds."""
     w = np.ones(100)
-    for _ in range(THOUGHTS):
+    for _ in range(20):
         w = w * 0.5 + 1
-
-
-def thinking_s(me):
-    """Return the seconds that `think` takes when nothing comes in between."""
-    seconds = []
-    for _ in range(100):
-        began = me.now()
-        think()
-        seconds.append(me.now() - began)
-    return float(np.median(seconds))
-
-
-def thoughtful(me, partner, x, y):
-    """As `ping_pong`, but each thinks before it sends."""
-    if me.rank < partner:
-        think()
-        me.send(partner, x)
-        me.recv(partner, out=y)
-    else:
-        me.recv(partner, out=y)
-        think()
-        me.send(partner, x)
 
 
 def ping_pong(me, partner, x, y):

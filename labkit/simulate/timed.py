@@ -1,6 +1,7 @@
 """Peers whose virtual clock moves by what their programs really take.
 
-    the program's own code          timed while it runs, by the thread's processor time
+    the program's own code          timed while it runs, by the thread's processor time; after a
+                                    wait it takes longer, as the machine says
     messages, copies, combining     by the network and the machine, as for every simulated peer
 
 So programs that do not say what computing costs (`me.work`) can be predicted all the same. What
@@ -49,14 +50,23 @@ def untimed(method):
 class TimedPeer(CombiningPeer):
     """A peer whose own code is timed; what it declares (`me.work`) does not count."""
 
+    _woken = False                       # whether it comes from a wait
+
     def begin(self):
         self._since_s = time.thread_time()
 
     def end(self):
         seconds = time.thread_time() - self._since_s
+        if self._woken:
+            seconds += min(seconds, self._run.machine.cold_s)
+            self._woken = False
         if seconds > 0:
             self._work(seconds)
         self.begin()
+
+    def _wait(self, source, timeout_s=None):
+        self._woken = True
+        return super()._wait(source, timeout_s)
 
     def work(self, flops=0.0, nbytes=0.0):
         return
