@@ -20,7 +20,7 @@ def progress(total, what):
     Parameters
     ----------
     total : int or None
-        How many steps there are; None where nobody knows.
+        How many steps there are; None where nobody knows: then it is the time that is shown.
     what : str
         What is being done, in two or three words.
     """
@@ -29,5 +29,6 @@ def progress(total, what):
         return
     from tqdm.auto import tqdm  # which imports ipywidgets in a notebook
 
-    with tqdm(total=total, desc=what, delay=DELAY_S, leave=False) as bar:
+    form = None if total else "{desc}: {elapsed}"
+    with tqdm(total=total, desc=what, delay=DELAY_S, leave=False, bar_format=form) as bar:
         yield bar.update

@@ -20,6 +20,7 @@ from labkit.cluster.entry import Outcome, Packed, Placed, cause_of, pickled, run
 from labkit.cluster.shards import Part
 from labkit.elastic import TRIES, parts_of
 from labkit.errors import ClusterError, DeadlineExceeded, DeadlockError
+from labkit.progress import progress
 from labkit.records import Events, Generation, Run
 from labkit.sharding import Shards
 
@@ -72,12 +73,13 @@ class PeerRun:
     def go(self):
         """Run to the end; return the Run."""
         try:
-            while True:
-                outcomes = self._wait(self._start())
-                again = self._book(outcomes)
-                if not again:
-                    return self._record(outcomes)
-                self._regroup(outcomes, again)
+            with progress(None, f"running {self.name.rpartition('-')[0]}") as tick:
+                while True:
+                    outcomes = self._wait(self._start(), tick)
+                    again = self._book(outcomes)
+                    if not again:
+                        return self._record(outcomes)
+                    self._regroup(outcomes, again)
         finally:
             if self.options.plan:
                 self.world._on_workers(inject.undo)
@@ -115,7 +117,7 @@ class PeerRun:
 
     # ---- wait
 
-    def _wait(self, futures):
+    def _wait(self, futures, tick):
         """Return all outcomes by rank, or raise what ends the run."""
         until, asked, news = self.until, False, self.world.health.news
         for future in futures:
@@ -128,6 +130,7 @@ class PeerRun:
                     break
                 news.wait(TICK_S)
                 news.clear()
+                tick()
                 self.world.health.look()
                 lost = self._lost_ranks()
                 alive = [f for rank, f in enumerate(futures) if rank not in lost]
