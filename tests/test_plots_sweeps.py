@@ -13,6 +13,7 @@ import matplotlib.pyplot as plt  # noqa: E402
 
 from labkit import laws, plots  # noqa: E402
 from labkit.errors import ConfigurationError  # noqa: E402
+from labkit.guess import Guess  # noqa: E402
 from labkit.network import Network  # noqa: E402
 from labkit.plots.guesses import factor  # noqa: E402
 from labkit.plots.latency import quantiles  # noqa: E402
@@ -470,3 +471,16 @@ def test_a_network_with_two_protocols_has_a_jump_in_its_line():
     np.testing.assert_allclose(y, [network.message_s(n) for n in x])
     assert y[x < 10_000].max() < y[x >= 10_000].min()
     assert "line of the network" in plots.describe(ax)
+
+
+@pytest.mark.parametrize(("stored", "row"), [(True, "stored prediction"),
+                                             (False, "your prediction")])
+def test_a_guess_brings_its_question_and_says_whose_it_is(stored, row):
+    guess = Guess("How long does it take?", "s", 2.0, stored)
+    ax = plots.prediction_first(guess, model=1.2, measured=1.0)
+    assert ax.get_title(loc="left") == "How long does it take?"
+    assert [label.get_text() for label in ax.get_yticklabels()] == [row, "model", "measured"]
+    assert any("2 s  (2 times too high)" in text.get_text() for text in ax.texts)
+    assert row in plots.describe(ax)
+    nobody = plots.prediction_first(Guess("How long?", "s"), model=1.2, measured=1.0)
+    assert "not known yet" in [text.get_text() for text in nobody.texts]

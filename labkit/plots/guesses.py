@@ -15,6 +15,7 @@ import numpy as np
 from matplotlib.ticker import EngFormatter, StrMethodFormatter
 
 from labkit.errors import ConfigurationError
+from labkit.guess import Guess
 from labkit.plots import scales, style
 from labkit.plots.words import listed, tell
 
@@ -23,17 +24,19 @@ ROWS = {"your prediction": (style.PURPLE, "D"), "model": (style.BLUE, "s"),
 FAR = 10                     # largest / smallest: beyond it an axis is logarithmic
 
 
-def prediction_first(guess, model, measured, unit, question, ax=None):
+def prediction_first(guess, model, measured, unit=None, question=None, ax=None):
     """Draw a learner's prediction, the model's and the measured number on one axis.
 
     Parameters
     ----------
-    guess, model, measured : float or None
+    guess : Guess, float or None
+        What `labkit.predict_first` has returned, or a number.
+    model, measured : float or None
         None for what is not known yet: its row stays empty.
-    unit : str
-        "s", "B", ...; "" for a count or a ratio.
-    question : str
-        What was asked: the title.
+    unit : str, optional
+        "s", "B", ...; "" for a count or a ratio. By default the Guess's.
+    question : str, optional
+        What was asked: the title. By default the Guess's.
     ax : Axes, optional
 
     Returns
@@ -47,7 +50,14 @@ def prediction_first(guess, model, measured, unit, question, ax=None):
     ConfigurationError
         If none of the three is a number.
     """
-    values = dict(zip(ROWS, (guess, model, measured)))
+    names = list(ROWS)
+    if isinstance(guess, Guess):
+        unit = guess.unit if unit is None else unit
+        question = guess.question if question is None else question
+        names[0] = "stored prediction" if guess.stored else names[0]
+        guess = guess.value
+    unit, question = unit or "", question or ""
+    values = dict(zip(names, (guess, model, measured)))
     known = [value for value in values.values() if value is not None]
     if not known or not np.isfinite(np.array(known, float)).all():
         raise ConfigurationError("There is no number to draw.", where="prediction_first",
@@ -60,12 +70,13 @@ def prediction_first(guess, model, measured, unit, question, ax=None):
         else:
             ax.text(0.02, number, "not known yet", color=style.GREY, va="center",
                     transform=ax.get_yaxis_transform(), backgroundcolor="white")
+    ax.set_yticks(range(len(names)), names)
     _finish_numbers(ax, known, unit, question)
-    return tell(ax, f"Three numbers on one axis: {listed(ROWS)}. The question: {question}")
+    return tell(ax, f"Three numbers on one axis: {listed(names)}. The question: {question}")
 
 
 def _draw_number(ax, number, name, value, measured, unit):
-    colour, marker = ROWS[name]
+    colour, marker = list(ROWS.values())[number]
     ax.plot(value, number, marker=marker, color=colour, markeredgecolor="black", linestyle="none",
             markersize=16 if marker == "*" else 10, label=name, clip_on=False)
     text = f"{style.rounded(value, unit) if unit else f'{value:,.4g}'}"
@@ -88,7 +99,6 @@ def factor(value, measured):
 
 
 def _finish_numbers(ax, known, unit, question):
-    ax.set_yticks(range(len(ROWS)), list(ROWS))
     ax.set_ylim(len(ROWS) - 0.4, -0.6)
     ax.grid(axis="y", color=style.LIGHT)
     ax.set_axisbelow(True)
