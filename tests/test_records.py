@@ -28,6 +28,7 @@ from labkit.records import (
     messages,
     save,
     save_chrome_trace,
+    saved_in,
 )
 
 
@@ -129,6 +130,15 @@ def test_the_file_opens_without_labkit(run, tmp_path):
     assert tree["record"]["world"]["network"]["latency_s"] == run.world.network.latency_s
     np.testing.assert_array_equal(start_s, [event.start_s for event in run.events])
     assert kinds == [event.kind for event in run.events]
+
+
+def test_a_file_says_where_it_was_saved(run, tmp_path):
+    save(run, tmp_path / "run.npz")
+    there, here = saved_in(tmp_path / "run.npz"), environment()
+    assert dataclasses.replace(there, time=here.time) == here
+    np.savez(tmp_path / "other.npz", a=1)
+    with pytest.raises(DataError):
+        saved_in(tmp_path / "other.npz")
 
 
 def test_what_cannot_be_saved_is_named(tmp_path):

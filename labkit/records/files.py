@@ -78,17 +78,26 @@ def load(path):
     DataError
         If the file is damaged, of a later format, or no record.
     """
+    return _read(path, "record", (Run, Sweep))
+
+
+def saved_in(path):
+    """Return the `Environment` in which a file was saved; errors as those of `load`."""
+    return _read(path, "environment", Environment)
+
+
+def _read(path, what, kinds):
     with open(path, "rb") as file:
         arrays = read_npz(file, REMEDY)
     try:
         tree = json.loads(bytes(arrays["record"]))
         found = tree["format"]
-        record = _decode(tree["record"], arrays) if found == FORMAT else None
+        record = _decode(tree[what], arrays) if found == FORMAT else None
     except Exception as error:           # a tree of any shape may have been written there
         raise DataError("This file holds no record of labkit.", where=os.fspath(path),
                         expected=f"a record in the format {FORMAT!r}", remedy=REMEDY,
                         got=f"{type(error).__name__}: {error}") from error
-    if not isinstance(record, (Run, Sweep)):
+    if not isinstance(record, kinds):
         raise DataError("This file holds another kind of record.", where=os.fspath(path),
                         expected=f"a Run or a Sweep in the format {FORMAT!r}", got=repr(found),
                         remedy="open it with the version of labkit that wrote it")
