@@ -58,11 +58,16 @@ def too_much(folder, number):
 
 for line in sys.stdin:
     name, folder, number = line.rstrip("\\n").split("\\t")
+    ours, its = os.pipe()
     child = os.fork()
     if child == 0:
+        os.close(its)
+        os.read(ours, 1)                 # until it has been announced
         globals()[name](folder, int(number))
         os._exit(0)
     os.write(1, f"child {child}\\n".encode())
+    os.close(ours)
+    os.close(its)
     os.waitpid(child, 0)
     os.write(1, b"dead\\n")
 """

@@ -145,6 +145,6 @@ def _sentence(name, used, target, part):
         return f"{counted(used, 'round')} of messages where {target:,} suffice"
     if name == "virtual_s":
         return f"{used:.3g} virtual seconds where {target:.3g} suffice"
-    # In quarters of a part: bytes would differ a little from run to run.
-    held, enough = round(4 * used / part) / 4, round(4 * target / part) / 4
+    # In halves of a part: bytes would differ a little from run to run.
+    held, enough = round(2 * used / part) / 2, round(2 * target / part) / 2
     return f"a peer holds about {held:g} times its part where {enough:g} suffice"

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 from labkit.simulate.generations import FaultyRun
 from labkit.simulate.peers import SimulatedPeer, SimulatedRun
 
+AGAIN_S = 1.0
 CPU_LIMIT_S = 3.0
 
 
@@ -138,7 +139,8 @@ def time_limit():
         raise EndlessLoop(f"more than {seconds:g} seconds of computing")
 
     before = signal.signal(signal.SIGVTALRM, stop)
-    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+    # Python drops what is raised while it frees an object: then it is raised again.
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds, AGAIN_S)
     try:
         yield
     finally:
