@@ -9,7 +9,8 @@ PACKAGE = Path(__file__).parents[1] / "labkit"
 
 FLOORS = [
     {"errors", "records", "topology", "network", "wire", "sharding", "datasets", "detection",
-     "assignment", "faults", "checkpoint", "laws", "safe_files", "progress", "audience"},
+     "assignment", "faults", "checkpoint", "laws", "safe_files", "progress", "audience",
+     "words"},
     {"world", "peer", "collectives", "serial", "elastic"},
     {"cluster", "simulate"},
     {"models", "learning", "measuring"},

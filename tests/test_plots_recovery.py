@@ -9,7 +9,8 @@ import pytest
 
 matplotlib.use("agg")
 
-import matplotlib.pyplot as plt  # noqa: E402
+
+from figures import legend, no_figure_is_left_open, run, texts  # noqa: E402, F401
 
 import labkit  # noqa: E402
 from labkit import plots  # noqa: E402
@@ -17,33 +18,6 @@ from labkit.errors import ConfigurationError  # noqa: E402
 from labkit.faults import Crash, FaultPlan, Pause, Slow  # noqa: E402
 from labkit.plots.throughput import bin_edges, finished, rates  # noqa: E402
 from labkit.records import LOST, Events, Generation, Run  # noqa: E402
-
-
-@pytest.fixture(autouse=True)
-def no_figure_is_left_open():
-    style = dict(matplotlib.rcParams)
-    yield
-    plt.close("all")
-    assert dict(matplotlib.rcParams) == style, "a plot has touched the global style"
-
-
-def program(me):
-    me.step(0)
-    me.work(flops=1e7 * (me.rank + 1))
-    return me.allreduce(np.ones(10))
-
-
-def run(workers=4, **options):
-    return labkit.simulated(workers=workers).run(program, **options)
-
-
-def texts(ax):
-    return [text.get_text() for text in ax.texts]
-
-
-def legend(ax):
-    return [text.get_text() for text in ax.get_legend().get_texts()]
-
 
 STEPS = 60
 

@@ -6,7 +6,7 @@ import pytest
 
 matplotlib.use("agg")
 
-import matplotlib.pyplot as plt  # noqa: E402
+from figures import legend, no_figure_is_left_open, run  # noqa: E402, F401
 from matplotlib.colors import to_rgba  # noqa: E402
 from matplotlib.patches import FancyArrowPatch  # noqa: E402
 
@@ -24,28 +24,6 @@ from labkit.records import (  # noqa: E402
     WorldInfo,
     messages,  # noqa: E402
 )
-
-
-@pytest.fixture(autouse=True)
-def no_figure_is_left_open():
-    style = dict(matplotlib.rcParams)
-    yield
-    plt.close("all")
-    assert dict(matplotlib.rcParams) == style, "a plot has touched the global style"
-
-
-def program(me):
-    me.step(0)
-    me.work(flops=1e7 * (me.rank + 1))
-    return me.allreduce(np.ones(10))
-
-
-def run(workers=4, **options):
-    return labkit.simulated(workers=workers).run(program, **options)
-
-
-def legend(ax):
-    return [text.get_text() for text in ax.get_legend().get_texts()]
 
 
 def bars(ax, label=None, colour=None):

@@ -9,7 +9,8 @@ import pytest
 
 matplotlib.use("agg")
 
-import matplotlib.pyplot as plt  # noqa: E402
+
+from figures import legend, no_figure_is_left_open  # noqa: E402, F401
 
 from labkit import laws, plots  # noqa: E402
 from labkit.errors import ConfigurationError  # noqa: E402
@@ -24,14 +25,6 @@ from labkit.records import Environment, Measurement, Sweep, WorldInfo  # noqa: E
 MACHINE = Environment("a processor", 2, 2**34, "Linux", "3.11")
 
 
-@pytest.fixture(autouse=True)
-def no_figure_is_left_open():
-    style = dict(matplotlib.rcParams)
-    yield
-    plt.close("all")
-    assert dict(matplotlib.rcParams) == style, "a plot has touched the global style"
-
-
 def one(settings, *seconds, kind="cluster", name="sum"):
     return Measurement(name, settings, seconds, world=WorldInfo(kind, settings.get("workers", 1)))
 
@@ -43,10 +36,6 @@ def by_workers(seconds, base=1.0, kind="cluster"):
 
 
 MEASURED = {1: 1.25, 2: 0.8, 4: 0.5}
-
-
-def legend(ax):
-    return [text.get_text() for text in ax.get_legend().get_texts()]
 
 
 def line(ax, label):

@@ -55,10 +55,10 @@ class Letter(NamedTuple):
 class Watching:
     """What is added to a simulated run; `SimulatedRun` has the rest."""
 
-    def __init__(self, *args, limit, contents=False):
+    def __init__(self, *args, limit, contents=False, **how):
         self.letters, self.stuck = [], []
         self._limit, self._contents, self._timers = limit, contents, 0
-        super().__init__(*args)
+        super().__init__(*args, **how)
 
     def post(self, at_port_s, source, to, channel, message, nbytes):
         # The receiver may change what it gets.
@@ -117,9 +117,8 @@ class WatchedRun(Watching, SimulatedRun):
     takes_any = has_timeouts = reads_clock = False
 
     def __init__(self, *args, peer=WatchedPeer, **how):
-        super().__init__(*args, **how)
+        super().__init__(*args, peer=peer, **how)
         self.members = list(range(self.size))
-        self.peers = [peer(rank, self) for rank in range(self.size)]
 
 
 class WatchedFaultyRun(Watching, FaultyRun):

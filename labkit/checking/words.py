@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
+from labkit.words import counted, listed
+
 FEW = 4                      # that are named one by one
-
-
-def listed(names):
-    """Return "a", "a and b" or "a, b and c"."""
-    names = [str(name) for name in names]
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def peers(ranks):
@@ -32,11 +28,6 @@ def entries(positions):
 def in_step(step):
     """Return " in step 4", or "" before the first step."""
     return f" in step {step}" if step >= 0 else ""
-
-
-def counted(number, noun):
-    """Return "1 message" or "12 messages"."""
-    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def span(noun, numbers):

@@ -14,8 +14,6 @@ from labkit.errors import ConfigurationError
 from labkit.measuring.measure import sweep
 from labkit.records import Sweep
 
-GOOD = 0.25                  # what a prediction may be off by and still be called good
-
 
 @dataclass(frozen=True, repr=False)
 class Prediction:

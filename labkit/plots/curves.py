@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from labkit.errors import ConfigurationError
 from labkit.plots import scales, style
-from labkit.plots.words import counted, listed, tell
+from labkit.plots.words import listed, tell
+from labkit.words import counted
 
 MEASURES = {"seconds": "s", "messages": "", "nbytes": "B"}
 

@@ -14,7 +14,8 @@ from matplotlib.ticker import MaxNLocator
 
 from labkit.errors import ConfigurationError
 from labkit.plots import scales, style
-from labkit.plots.words import counted, tell
+from labkit.plots.words import tell
+from labkit.words import counted
 
 FEW_WORKERS = 6              # more are one grey bundle, with the one at the peak in front
 

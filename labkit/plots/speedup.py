@@ -23,7 +23,8 @@ from labkit import laws
 from labkit.errors import ConfigurationError
 from labkit.plots import scales, style
 from labkit.plots.fitted import draw_fit
-from labkit.plots.words import counted, listed, tell
+from labkit.plots.words import listed, tell
+from labkit.words import counted
 
 FITS = {"amdahl": laws.fit_amdahl, "gustafson": laws.fit_gustafson, "usl": laws.fit_usl}
 REMEDY = "choose one of them: sweep.select(size=...)"

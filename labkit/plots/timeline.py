@@ -20,7 +20,8 @@ from matplotlib.ticker import MaxNLocator
 from labkit.plots import scales, style
 from labkit.plots.marks import MARKS, handles, in_words, places
 from labkit.plots.spans import activity, by_kind, is_map
-from labkit.plots.words import counted, tell
+from labkit.plots.words import tell
+from labkit.words import counted
 
 MANY_MESSAGES = 2000       # lines beyond this would be a grey block
 FEW_MESSAGES = 60          # up to this they get heads

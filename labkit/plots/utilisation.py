@@ -20,7 +20,8 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from labkit.errors import ConfigurationError
 from labkit.plots import scales, style
 from labkit.plots.spans import activity, total, without
-from labkit.plots.words import counted, tell
+from labkit.plots.words import tell
+from labkit.words import counted
 
 KINDS = {"work": (style.BLUE, "", "at work"), "send": (style.ORANGE, "", "sending"),
          "lost": ("white", "////", "lost"), "recv": (style.LIGHT, "", "waiting")}

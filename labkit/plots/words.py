@@ -11,6 +11,8 @@ and which curves there are.
 
 from __future__ import annotations
 
+from labkit import words
+
 MANY_NAMES = 8
 
 
@@ -46,12 +48,7 @@ def whole(figure):
 
 def listed(names):
     """Return "a, b and c"; of many, the first and the last."""
-    names = [str(name) for name in names]
+    names = list(names)
     if len(names) > MANY_NAMES:
-        names = [", ".join([*names[:3], "..."]), names[-1]]
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
-
-
-def counted(number, noun):
-    """Return "1 worker", "2 workers"."""
-    return f"{number:,} {noun}{'s' * (number != 1)}"
+        names = [", ".join(map(str, [*names[:3], "..."])), names[-1]]
+    return words.listed(names)
