@@ -100,7 +100,7 @@ def test_a_worker_that_was_replaced_goes_on_in_its_row():
     now = time.time()
     newest["b"] = report("b", now, program=True, messages=7, nbytes=70, done=2)
     assert rows.rows()[1].messages == 7
-    world.health.gone["b"] = Death(now + 1, [])
+    world.health.gone["b"] = Death(now + 1, [], [])
     world.health.struck = lambda since, numbers: [(0, "b", now + 0.5, 3)]
     row = rows.rows()[1]
     assert row.state == "lost"

@@ -20,6 +20,7 @@ from labkit.checkpoint import Checkpoints
 from labkit.errors import ClusterError, ConfigurationError, ProgramError
 from labkit.faults import Corrupt, Crash, Exhaust, FaultPlan, LoseShard
 from labkit.models import peer_to_peer
+from labkit.records import LOST
 
 
 def pids(world):
@@ -42,10 +43,14 @@ def test_what_was_done_is_not_done_again(cluster, tmp_path):
     run = cluster.map(partial(logged, path), range(30), faults=FaultPlan(Crash(1, at_s=0.15)))
     assert run.results == list(range(30))
     lines = Counter(path.read_text().splitlines())
-    assert all(lines[f"done {number}"] == 1 for number in range(30))
     attempts = Counter(event.label.split()[1] for event in run.tasks)
-    assert {n: lines[f"begun {n}"] for n in range(30)} == {n: attempts[str(n)] for n in range(30)}
-    assert run.lost_attempts == 1
+    lost = Counter(event.label.split()[1] for event in run.tasks if event.label.endswith(LOST))
+    assert 1 <= lost.total() == run.lost_attempts
+    for n in map(str, range(30)):
+        assert attempts[n] == 1 + lost[n]
+        # The crash may come before the first line, or after the last one and before the answer.
+        assert 1 <= lines[f"done {n}"] <= lines[f"begun {n}"] <= attempts[n]
+    assert attempts.total() < 45             # rank 1 alone was to do ten
 
 
 def test_shards_of_the_dead_come_from_their_source_and_are_compared(cluster):

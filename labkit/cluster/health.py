@@ -34,6 +34,8 @@ class Death(NamedTuple):
     time: float
     tasks: list
     """Keys of the tasks that it was to do, one of which it did."""
+    done: list
+    """Keys of the tasks whose results were on it alone."""
 
 
 class Health:
@@ -68,8 +70,9 @@ class Health:
     def _on_event(self, event):
         _, message = event
         if message.get("action") == "remove-worker":
-            self.gone.setdefault(message["worker"], Death(time.time(), [
-                key for key in map(tuple, message["processing-tasks"]) if len(key) == 2]))
+            self.gone.setdefault(message["worker"], Death(time.time(), *(
+                [key for key in map(tuple, message[kind]) if len(key) == 2]
+                for kind in ("processing-tasks", "lost-computed-tasks"))))
         self.news.set()
 
     def _on_told(self, event):

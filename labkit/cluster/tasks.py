@@ -14,9 +14,11 @@ import secrets
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import cloudpickle
+import numpy as np
 from distributed import CancelledError, Future, KilledWorker, as_completed, get_worker, wait
 
 from labkit.cluster import inject, report
@@ -150,15 +152,28 @@ class Tasks:
                 ] + memory + self._cut_short(ranks, began, deaths)
 
     def _cut_short(self, ranks, began, deaths):
-        """Return events of attempts that died with their workers: each worker ran one of them."""
+        """Return events of attempts that were lost with their workers.
+
+        Each worker ran one of them, and was done with those whose results nobody had fetched.
+        When one ended and the next began, it alone knew: they are given equal times.
+        """
         events = []
         for worker, death in deaths.items():
-            mine = self._was_at(death)
-            if worker in ranks and mine is not None:
-                before = [a.end_s for a in self.answers.values() if a.worker == worker]
-                events.append(("task", ranks[worker], max(before, default=began) - began,
-                               death.time - began, -1, 0, -1, f"{self.name} {mine}{LOST}"))
+            if worker not in ranks:
+                continue
+            at = self._was_at(death)
+            mine = self._done_for_nothing(worker, death) + [at] * (at is not None)
+            before = [a.end_s for a in self.answers.values() if a.worker == worker]
+            times = np.linspace(max(before, default=began), death.time, len(mine) + 1) - began
+            events += [("task", ranks[worker], start_s, end_s, -1, 0, -1,
+                        f"{self.name} {number}{LOST}")
+                       for number, (start_s, end_s) in zip(mine, pairwise(times.tolist()))]
         return events
+
+    def _done_for_nothing(self, worker, death):
+        """Return the tasks that a worker had done, whose answers come from others."""
+        return sorted(number for key, number in death.done if key.startswith(self.key)
+                      and self.answers[number].worker != worker)
 
     def marks(self, ranks, deaths):
         """Return events of losses, and of the results that made them good."""
