@@ -12,6 +12,7 @@ keeps.
     calibrate, predict      what this machine is made of, and what it would take with more
     check                   what is wrong with a learner's program, in the learner's terms
     live, predict_first     while it runs; before it runs
+    knob                    a figure with a slider
 """
 
 import importlib
@@ -21,14 +22,15 @@ from labkit.records import load, save
 from labkit.serial import SerialWorld as serial
 from labkit.simulate import SimulatedWorld as simulated
 
-__all__ = ["Targets", "calibrate", "check", "cluster", "live", "load", "measure", "predict",
+__all__ = ["Targets", "calibrate", "check", "cluster", "knob", "live", "load", "measure", "predict",
            "predict_first", "replay", "save", "serial", "show", "simulated", "sweep"]
 __version__ = "0.1.0"
 
 
 # Importing matplotlib takes half a second: workers never draw, and never wait for it.
 LATER = {"labkit.measuring": ("calibrate", "measure", "predict", "sweep"),
-         "labkit.guess": ("predict_first",), "labkit.checking": ("Targets", "check"),
+         "labkit.guess": ("predict_first",), "labkit.slider": ("knob",),
+         "labkit.checking": ("Targets", "check"),
          "labkit.watching": ("live",), "labkit.replaying": ("replay",), "labkit.plots": ("show",)}
 
 

@@ -14,7 +14,7 @@ FLOORS = [
     {"world", "peer", "collectives", "serial", "elastic"},
     {"cluster", "simulate"},
     {"models", "learning", "measuring"},
-    {"plots", "checking", "guess", "replaying", "watching"},
+    {"plots", "checking", "guess", "replaying", "slider", "watching"},
     {"doctor", "lessons", "__init__", "__main__"},
 ]
 FLOOR = {module: number for number, floor in enumerate(FLOORS) for module in floor}

@@ -40,6 +40,17 @@ def show(figure, alt=None):
     """
     from IPython.display import display
 
+    png, alt, width = png_of(figure, alt)
+    display({"image/png": png, "text/plain": alt}, raw=True,
+            metadata={"image/png": {"alt": alt, "width": width}})
+    display({"text/html": HIDDEN.format(html.escape(alt)), "text/plain": ""}, raw=True)
+
+
+def png_of(figure, alt=None):
+    """Return (PNG bytes, description, width in pixels of the screen), and close the figure.
+
+    Parameters and errors are those of `show`.
+    """
     alt = describe(figure) if alt is None else alt
     if len(alt) < SHORTEST:
         raise ConfigurationError("A figure needs a description.", got=repr(alt), where="alt=",
@@ -48,8 +59,5 @@ def show(figure, alt=None):
     figure = whole(figure)
     png = io.BytesIO()
     figure.savefig(png, format="png", dpi=SHARPNESS * DPI)
-    width = round(figure.get_figwidth() * DPI)
-    display({"image/png": png.getvalue(), "text/plain": alt}, raw=True,
-            metadata={"image/png": {"alt": alt, "width": width}})
-    display({"text/html": HIDDEN.format(html.escape(alt)), "text/plain": ""}, raw=True)
     plt.close(figure)              # or the notebook would show it a second time
+    return png.getvalue(), alt, round(figure.get_figwidth() * DPI)
