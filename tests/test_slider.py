@@ -44,7 +44,7 @@ def turned(monkeypatch, shown):
 def test_where_nobody_is_there_is_the_figure_alone(shown):
     knob(draw, "workers", [2, 4], start=4)
     picture, hidden = shown
-    assert "4 simulated workers" in picture["text/plain"]
+    assert "a lane for each of 4 workers" in picture["text/plain"]
     assert picture["image/png"].startswith(b"\x89PNG")
 
 
@@ -53,7 +53,7 @@ def test_the_slider_draws_its_setting(turned, shown):
     assert (knob.slider.value, knob.picture.value) == (4, module.UNTOUCHED)
     knob.slider.value = 8
     assert 'alt="workers = 8.' in knob.picture.value
-    assert "8 simulated workers" in knob.picture.value
+    assert "a lane for each of 8 workers" in knob.picture.value
     png = base64.b64decode(re.search(r"base64,([^\"]+)", knob.picture.value)[1])
     assert png.startswith(b"\x89PNG") and png != shown[0]["image/png"]
     assert [label for label, _ in knob.slider.options] == ["2", "4", "8"]
