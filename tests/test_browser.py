@@ -203,6 +203,7 @@ def picture(page, path):
     hidden = panel.evaluate("panel => panel.scrollHeight - panel.clientHeight")
     page.set_viewport_size({"width": WIDTH, "height": min(HEIGHT + hidden, TALLEST)})
     panel.evaluate("panel => panel.scrollTo(0, 0)")
+    page.wait_for_timeout(1000)          # frames that come into view are drawn a moment later
     path.parent.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=path)
 
@@ -218,6 +219,7 @@ def stored_figures(path):
 # its event loop is the thread's, and whoever starts one of their own fails.
 
 LESSONS = find_lessons(folder=Path(__file__).parents[1] / "notebooks")
+AT_EACH_TEST = ("00_start_here", "21_peer_to_peer")
 
 
 @pytest.fixture(scope="module")
@@ -242,15 +244,61 @@ def browser(home, lab):
             browser.close()
 
 
-@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
-def test_a_lesson_runs_and_draws_its_figures(browser, lab, path):
-    figures = stored_figures(path)
-    assert figures > 0
+@pytest.mark.parametrize("path", [
+    pytest.param(path, id=path.stem, marks=[] if path.stem in AT_EACH_TEST else pytest.mark.slow)
+    for path in LESSONS])
+def test_a_lesson_as_a_learner_uses_it(browser, lab, path):
+    code = source(path)
     with opened(browser, lab, path.name) as page:
         run_all(page)
         if os.environ.get("LABKIT_SCREENSHOTS"):
             picture(page, Path(os.environ["LABKIT_SCREENSHOTS"]) / f"{path.stem}.png")
-        assert problems(page, figures) == []
+        assert problems(page, stored_figures(path)) == []
+        assert page.get_by_placeholder("your number, then Enter").count() \
+            == code.count("labkit.predict_first(")
+        turn(page)
+        frames = page.locator("iframe[srcdoc]")
+        assert bool(frames.count()) == ("labkit.replay(" in code)
+        for number in range(frames.count()):
+            play(page, frames.nth(number))
+        assert page.locator(ERROR).count() == 0
+
+
+def source(path):
+    """The notebook's code."""
+    cells = v4.reads(path.read_text(encoding="utf-8")).cells
+    return "\n".join(cell.source for cell in cells if cell.cell_type == "code")
+
+
+def turn(page):
+    """Move the knob away and back: a figure appears, and then another one."""
+    figure, seen = page.locator(".jupyter-widgets img"), [None]
+    assert figure.count() == 0
+    begin = float(page.locator(".noUi-handle").get_attribute("aria-valuenow"))
+    keys = ["ArrowRight", "ArrowLeft"]
+    if press(page, keys[0]) == begin:                # it starts at its end
+        keys.reverse()
+        press(page, keys[0])
+    for key in (keys[1], None):
+        until(page, lambda: figure.count() == 1 and figure.get_attribute("src") not in seen,
+              CELLS_S, "the knob's figure")
+        assert figure.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
+        assert len(figure.get_attribute("alt")) > 40
+        seen.append(figure.get_attribute("src"))
+        if key:
+            press(page, key)
+
+
+def play(page, frame):
+    """Play a replay with the space bar: its time goes on."""
+    frame.scroll_into_view_if_needed()
+    inside = frame.element_handle().content_frame()
+    stage = inside.locator(".stage")
+    stage.press("Home")
+    time_of = "document.querySelector('.labkit-replay').player.time"
+    begin = inside.evaluate(time_of)
+    stage.press(" ")
+    until(page, lambda: inside.evaluate(time_of) > begin, 30, "the replay's first step")
 
 
 def notebook(lab, name, *sources):

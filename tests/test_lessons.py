@@ -17,6 +17,7 @@ from labkit.lessons import find_lessons, run_lesson
 
 LESSONS = find_lessons(folder=Path(__file__).parents[1] / "notebooks")
 LONGEST, MEDIAN, DESCRIPTION = 20, 3, 40
+PREDICTIONS, EXERCISES = 2, 3
 HYPE = re.compile(
     r"(?i)\b(amazing|awesome|delve|easily|effortless(ly)?|exciting|incredibl[ey]|just|magical|"
     r"obviously|of course|powerful|revolutionary|seamless(ly)?|simply|trivially)\b")
@@ -144,15 +145,81 @@ def clusters_are_closed(notebook):
     return [f"{name} is not closed" for number, name in opened if closed.get(name, -1) <= number]
 
 
+def calls(cell, name):
+    """How often a cell calls a function of this name."""
+    return sum(isinstance(node, ast.Call) and ast.unparse(node.func) == name
+               for node in ast.walk(tree(cell)))
+
+
+def predictions_come_before_figures(notebook):
+    asked, found = 0, []
+    for number, cell in enumerate(code(notebook), start=1):
+        asked += calls(cell, "labkit.predict_first")
+        drawn = any("image/png" in output.get("data", {}) for output in cell.outputs)
+        if drawn and not asked:
+            found.append(f"a figure in code cell {number}, before any prediction")
+    return found + [f"{asked} predictions"] * (asked < PREDICTIONS)
+
+
+def a_knob_can_be_turned(notebook):
+    found = sum(calls(cell, "labkit.knob") for cell in code(notebook))
+    return [] if found == 1 else [f"{found} knobs"]
+
+
+def graded(notebook, part):
+    return [cell for cell in code(notebook) if cell.metadata.get("nbgrader", {}).get(part)]
+
+
+def exercises_are_enforced(notebook):
+    """At least three, each with hints in steps and a check with a hidden part."""
+    tests = graded(notebook, "grade")
+    text = "\n".join(markdown(notebook.cells))
+    first, second = (len(re.findall(rf"\*Hint {number}:\*", text)) for number in (1, 2))
+    found = [f"{len(tests)} exercises"] * (len(tests) < EXERCISES)
+    found += [f"hints in steps for {second} of {len(tests)} exercises"] * (
+        min(first, second) < len(tests))
+    found += [f"no hidden tests in {cell.metadata.nbgrader.grade_id}" for cell in tests
+              if not re.search(r"### BEGIN HIDDEN TESTS\n(.*\n)+### END HIDDEN TESTS", cell.source)]
+    checked = sum(calls(cell, "labkit.check") for cell in tests)
+    return found + ["labkit.check tries none of the exercises"] * (not checked)
+
+
+def solutions_are_marked(notebook):
+    """Solutions are between their marks, and the rest of the cell is what a learner starts from."""
+    found = []
+    for cell in graded(notebook, "solution"):
+        stub = re.sub(r"(?s)### BEGIN SOLUTION\n.*?### END SOLUTION", "pass", cell.source)
+        name = cell.metadata.nbgrader.grade_id
+        found += [f"no solution in {name}"] * (stub == cell.source)
+        found += [f"{name} is nothing but its solution"] * (stub.strip() == "pass")
+    marked = sum("### BEGIN SOLUTION" in cell.source for cell in code(notebook))
+    return found + ["a solution in an ungraded cell"] * (
+        marked > len(graded(notebook, "solution")))
+
+
+def grading_is_valid(notebook):
+    ids = [cell.metadata.nbgrader.get("grade_id") for cell in code(notebook)
+           if "nbgrader" in cell.metadata]
+    return [] if all(ids) and len(set(ids)) == len(ids) else [f"ids of graded cells are {ids}"]
+
+
 def good():
     """A notebook that no lint objects to."""
     figure = v4.new_output("display_data", {
         "image/png": "iVBO", "text/plain": "Two bars: four workers take half as long as two."})
     sources = ["import labkit\n%matplotlib inline", "world = labkit.cluster()",
-               "with labkit.cluster() as other:\n    other.map(len, 'ab')", "world.close()"]
+               "with labkit.cluster() as other:\n    other.map(len, 'ab')", "world.close()",
+               'labkit.predict_first("a?")', 'labkit.predict_first("b?")', "labkit.knob()"]
+    for _ in range(3):
+        sources += ["def f():\n    ### BEGIN SOLUTION\n    return 1\n    ### END SOLUTION",
+                    "labkit.check(f)\n### BEGIN HIDDEN TESTS\nf()\n### END HIDDEN TESTS"]
     cells = [v4.new_code_cell(source, execution_count=number)
              for number, source in enumerate(sources, start=1)]
-    cells[2].outputs = [figure, v4.new_output("stream", text="1/2 of https://a.org/b/c")]
+    for number, cell in enumerate(cells[7:]):
+        cell.metadata.nbgrader = {"grade": bool(number % 2), "solution": not number % 2,
+                                  "grade_id": f"exercise-{number}"}
+    cells[6].outputs = [figure, v4.new_output("stream", text="1/2 of https://a.org/b/c")]
+    cells.insert(-6, v4.new_markdown_cell(3 * "*Hint 1:* Read. *Hint 2:* Count."))
     first = "# A title\n\nObjectives: to see.\n\nPrerequisites: none. It takes 10 minutes."
     last = "## Take-away\n\nIt adjusts `../data/x`.\n\n## Sources\n\nA. Author, 2001."
     return v4.new_notebook(cells=[v4.new_markdown_cell(first), *cells, v4.new_markdown_cell(last)],
@@ -206,6 +273,22 @@ BAD = [
     (cells_have_ids, lambda notebook: notebook.cells[2].pop("id")),
     (cells_have_ids, lambda notebook: notebook.cells[2].update(id=notebook.cells[1].id)),
     (cells_have_ids, lambda notebook: notebook.update(nbformat_minor=4)),
+    (predictions_come_before_figures, with_output("display_data", data={"image/png": "iVBO"})),
+    (predictions_come_before_figures, with_cell(5, source="1")),
+    (a_knob_can_be_turned, with_cell(7, source="labkit.knob")),
+    (a_knob_can_be_turned, with_cell(5, source="labkit.knob()")),
+    (exercises_are_enforced, lambda notebook: notebook.cells.pop(-2)),
+    (exercises_are_enforced, with_cell(8, source="*Hint 1:* Read.")),
+    (exercises_are_enforced, with_cell(8, source="*Hint 1:* Read. *Hint 2:* Count.")),
+    (exercises_are_enforced, with_cell(10, source="labkit.check(f)")),
+    (exercises_are_enforced, lambda notebook: [cell.update(source=cell.source.replace(
+        "labkit.check", "check")) for cell in code(notebook)]),
+    (solutions_are_marked, with_cell(9, source="def f():\n    return 1")),
+    (solutions_are_marked, with_cell(9, source="### BEGIN SOLUTION\n1\n### END SOLUTION")),
+    (solutions_are_marked, with_cell(3, source="### BEGIN SOLUTION\n1\n### END SOLUTION")),
+    (grading_is_valid, lambda notebook: notebook.cells[9].metadata.nbgrader.pop("grade_id")),
+    (grading_is_valid, lambda notebook: notebook.cells[9].metadata.nbgrader.update(
+        grade_id="exercise-1")),
     (clusters_are_closed, with_cell(4, source="other.close()")),
     (clusters_are_closed, with_cell(4, source="world.close()\nworld = labkit.cluster()")),
     (clusters_are_closed, with_cell(3, source="labkit.cluster().map(len, 'ab')")),
