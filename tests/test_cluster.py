@@ -5,7 +5,6 @@ import ctypes
 import os
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
 import threading
@@ -17,6 +16,7 @@ import dask.array as da
 import numpy as np
 import psutil
 import pytest
+from by_hand import started
 
 import labkit
 from labkit.cluster import start
@@ -229,28 +229,9 @@ def test_strangers_are_turned_away_while_the_run_goes_on(cluster):
 
 @pytest.fixture(scope="module")
 def by_hand(tmp_path_factory):
-    """A cluster as one starts it by hand: dask scheduler and dask worker, two processes each."""
-    folder = tmp_path_factory.mktemp("dask")
-    # Workers started elsewhere import a program's module from their own path.
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
-    with contextlib.ExitStack() as stack:
-        def start(*command):
-            process = subprocess.Popen(
-                [sys.executable, "-m", "dask", *command], cwd=folder, env=environment,
-                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            stack.callback(process.wait)
-            stack.callback(process.terminate)
-
-        start("scheduler", "--host", "127.0.0.1", "--port", "0", "--dashboard-address",
-              "127.0.0.1:0", "--scheduler-file", str(folder / "scheduler.json"))
-        for _ in range(2):
-            start("worker", "--scheduler-file", str(folder / "scheduler.json"), "--nthreads", "1",
-                  "--host", "127.0.0.1", "--no-dashboard")
-        from distributed import Client
-        with Client(scheduler_file=str(folder / "scheduler.json"), timeout=60,
-                    set_as_default=False) as client:
-            client.wait_for_workers(2, timeout=60)
-            yield client.scheduler.address
+    """The address of a cluster with two workers."""
+    with started(tmp_path_factory.mktemp("dask"), 2, "--no-dashboard") as (address, _):
+        yield address
 
 
 def test_a_cluster_by_address_runs_the_same(by_hand):

@@ -10,6 +10,7 @@ from pathlib import Path
 from statistics import median
 
 import pytest
+from by_hand import started
 from IPython.core.inputtransformer2 import TransformerManager
 from nbformat import v4
 
@@ -320,4 +321,18 @@ def test_a_bad_notebook(lint, change):
 def test_a_lesson_runs_over_tls(path, tmp_path, monkeypatch):
     monkeypatch.setenv("LABKIT_SECURITY", "tls")
     monkeypatch.delenv("LABKIT_SCHEDULER", raising=False)
+    assert not run_lesson(path, tmp_path).problem
+
+
+@pytest.fixture(scope="module")
+def by_hand(tmp_path_factory):
+    """The address of a cluster with four workers."""
+    with started(tmp_path_factory.mktemp("dask"), 4) as (address, _):
+        yield address
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
+def test_a_lesson_runs_on_a_cluster_started_by_hand(path, by_hand, tmp_path, monkeypatch):
+    monkeypatch.setenv("LABKIT_SCHEDULER", by_hand)
     assert not run_lesson(path, tmp_path).problem

@@ -3,16 +3,14 @@
 import os
 import re
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
 from functools import partial
 
 import numpy as np
-import psutil
 import pytest
+from by_hand import started
 from fault_jobs import trained
 
 import labkit
@@ -127,28 +125,8 @@ def test_without_checksums_a_flipped_bit_arrives(cluster):
 @pytest.fixture
 def by_hand(tmp_path):
     """(address, scheduler's process) of a cluster with two workers and their nannies."""
-    file = tmp_path / "scheduler.json"
-    environment = {**os.environ, "PYTHONPATH": os.path.dirname(__file__)}
-
-    def start(*command):
-        return subprocess.Popen([sys.executable, "-m", "dask", *command], env=environment,
-                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-    scheduler = start("scheduler", "--host", "127.0.0.1", "--port", "0", "--dashboard-address",
-                      "127.0.0.1:0", "--scheduler-file", str(file))
-    workers = start("worker", "--scheduler-file", str(file), "--nthreads", "1", "--nworkers", "2",
-                    "--host", "127.0.0.1", "--no-dashboard")
-    from distributed import Client
-    with Client(scheduler_file=str(file), timeout=60, set_as_default=False) as client:
-        client.wait_for_workers(2, timeout=60)
-        address = client.scheduler.address
-    yield address, scheduler
-    everyone = [workers, scheduler,
-                *psutil.Process(workers.pid).children(recursive=True)]
-    for process in everyone:
-        process.kill()
-    workers.wait()
-    scheduler.wait()
+    with started(tmp_path, 2, "--no-dashboard") as cluster:
+        yield cluster
 
 
 def test_on_a_cluster_given_by_address_a_worker_strikes_itself_and_is_replaced(by_hand):
