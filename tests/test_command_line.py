@@ -1,11 +1,16 @@
 """The command line, ``python -m labkit``: lessons and doctor."""
 
+import base64
+import io
 import subprocess
 import sys
 
+import matplotlib.pyplot as plt
 import nbformat
+import numpy as np
 import pytest
 from nbformat import v4
+from PIL import Image
 
 from labkit import lessons
 from labkit.__main__ import main
@@ -87,6 +92,26 @@ def test_comparable_keeps_outputs_and_counts_only():
     assert notebook.cells[0].metadata == {"tags": ["slow"]}
     assert notebook.cells[0].execution_count == 1
     assert notebook.cells[0].outputs[0].text == "6"
+
+
+def test_a_stored_picture_keeps_what_it_shows_and_takes_less():
+    figure, ax = plt.subplots()
+    for slope in range(1, 9):
+        ax.plot([0, 1], [0, slope], label=f"slope {slope}")
+    ax.legend()
+    png = io.BytesIO()
+    figure.savefig(png, dpi=200)
+    plt.close(figure)
+    pixels = np.asarray(Image.open(png).convert("RGB"))
+    picture = base64.b64encode(png.getvalue()).decode()
+    cell = v4.new_code_cell(outputs=[v4.new_output("display_data", {"image/png": picture})])
+    notebook = lessons.comparable(v4.new_notebook(cells=[cell]))
+    small = notebook.cells[0].outputs[0].data["image/png"]
+    assert len(small) < len(picture) / 2
+    shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(small))).convert("RGB"))
+    assert shown.shape == pixels.shape
+    assert np.abs(shown.astype(int) - pixels).mean() < 0.2
+    assert lessons.comparable(notebook).cells[0].outputs[0].data["image/png"] == small
 
 
 def test_the_doctor_speaks_on_the_command_line():
