@@ -201,8 +201,12 @@ class World(abc.ABC):
     def __enter__(self):
         return self
 
-    def __exit__(self, *exc_info):
+    def close(self):
+        """End what this world has started: nothing, if all of it is in this process."""
         return None
+
+    def __exit__(self, *exc_info):
+        self.close()
 
     def __sklearn_clone__(self):
         # An estimator's parameters are copied with it; a world is a place, not a value.

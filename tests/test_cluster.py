@@ -498,3 +498,9 @@ def test_a_loss_that_nobody_tolerates_is_an_error(cluster):
     with pytest.raises(ClusterError, match="died during the run"):
         cluster.run(lambda me: die(me) if me.rank == 1 else me.rank)
     check_works(cluster)
+
+
+def test_a_scheduler_without_a_dashboard_has_no_address(cluster, monkeypatch):
+    assert cluster.dashboard.startswith("http://127.0.0.1:")
+    monkeypatch.setattr(type(cluster.client), "dashboard_link", property(lambda _: {}["dashboard"]))
+    assert cluster.dashboard is None

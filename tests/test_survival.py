@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from functools import partial
 
+import dask.array as da
 import numpy as np
 import pytest
 from by_hand import started
@@ -19,6 +20,7 @@ from labkit.errors import ClusterError, ConfigurationError, ProgramError
 from labkit.faults import Corrupt, Crash, Exhaust, FaultPlan, LoseShard
 from labkit.models import peer_to_peer
 from labkit.records import LOST
+from labkit.sharding import zipped
 
 
 def pids(world):
@@ -61,6 +63,56 @@ def test_shards_of_the_dead_come_from_their_source_and_are_compared(cluster):
         cluster.run(lambda me, part: me.step(0), shards, elastic=True,
                     faults=FaultPlan(LoseShard(0, at_step=0)))
     assert "leave arrays as they are" in caught.value.remedy
+
+
+@pytest.mark.parametrize("copies", [1, 2])
+def test_chunks_of_the_dead_are_read_again(cluster, copies):
+    X = np.arange(60.0).reshape(12, 5)
+    shards = cluster.shard(da.from_array(X, chunks=(2, 5)))
+    items, task = (zipped(shards, shards), zipped_sum) if copies == 2 else (shards, np.sum)
+    for _ in range(2):                            # the second time from where they are now
+        run = cluster.map(task, items, faults=FaultPlan(Crash(1, at_step=0)))
+        np.testing.assert_allclose(sum(run.results), copies * X.sum())
+        assert run.marks[0].kind == "injected" and run.lost_attempts >= 1
+    run = cluster.run(chunk_sum, shards, faults=FaultPlan(Crash(2, at_step=0)), elastic=True)
+    assert {result for result in run.results if result is not None} == {X.sum()}
+
+
+def zipped_sum(parts):
+    return sum(part.sum() for part in parts)
+
+
+def chunk_sum(me, part):
+    me.step(0)
+    return me.allreduce(part.sum())
+
+
+def test_what_an_earlier_run_announced_is_not_taken_for_a_fault_of_this_one(cluster):
+    told = {"fault": 0, "plan": "an earlier one", "worker": cluster._workers[1], "step": -1,
+            "time": time.time() + 5}
+    cluster.health._told.append(told)
+    try:
+        assert cluster.map(abs, range(3)).marks == []
+        assert cluster.run(lambda me: me.step(0)).marks == []
+    finally:
+        cluster.health._told.remove(told)
+
+
+def waits_for_the_last(folder, number):
+    """Task 0 takes until the last one is done, by someone else."""
+    (folder / f"{number}").touch()
+    until = time.monotonic() + 20
+    while number == 0 and not (folder / "19").exists() and time.monotonic() < until:
+        time.sleep(0.01)
+    return (folder / "19").exists()
+
+
+def test_a_part_of_a_cluster_takes_tasks_from_a_queue_too(cluster, tmp_path):
+    with cluster.like(workers=2) as two:
+        run = two.map(partial(waits_for_the_last, tmp_path), range(20))
+    assert run.results[0] and run.results[19]
+    assert sum(run.results) <= 3                  # one more may have stood behind task 0
+    assert sorted(Counter(event.rank for event in run.tasks).values())[0] <= 2
 
 
 def test_too_much_memory_is_an_error_and_the_worker_lives():

@@ -45,6 +45,8 @@ class Options(NamedTuple):
     members: tuple = ()
     """The workers' numbers, by rank."""
     plan: FaultPlan | None = None
+    plan_key: str = ""
+    """What tells this run's faults from those of others."""
     struck: dict = {}
     """{position in the plan: when it began}, of what has struck in an earlier generation."""
     since: float = 0.0
@@ -106,7 +108,7 @@ def run_peer(world_id, rank, addresses, secret, program, options, *parts):
         since = options.since or outcome.start_s
         if options.plan:
             injector = Injector(options.members[rank], options.plan, options.struck,
-                                Announcer())
+                                Announcer(options.plan_key))
             injector.start(since)
         me.begin(since, injector)
         if options.record:
@@ -143,15 +145,16 @@ def run_peer(world_id, rank, addresses, secret, program, options, *parts):
 
 
 class Announcer:
-    """Tells the world that a fault of its plan begins in this worker."""
+    """Tells the world that a fault of a run's plan begins in this worker."""
 
-    def __init__(self):
+    def __init__(self, key):
+        self._key = key
         self._worker = get_worker()      # which other threads of this process cannot ask for
         self.address = self._worker.address
 
     def __call__(self, position, when, step):
-        self._worker.log_event(TOPIC, {"fault": position, "worker": self.address, "time": when,
-                                       "step": step})
+        self._worker.log_event(TOPIC, {"fault": position, "plan": self._key, "time": when,
+                                       "worker": self.address, "step": step})
 
 
 def _start_together(me):

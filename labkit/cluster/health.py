@@ -85,13 +85,17 @@ class Health:
 
     # ---- faults
 
-    def struck(self, since, workers):
-        """Return (position in the plan, worker's address, time, step) of faults since then."""
+    def struck(self, since, workers, key=None):
+        """Return (position in the plan, worker's address, time, step) of faults since then.
+
+        `key` is that of the run's plan; None for those of all.
+        """
         return [(told["fault"], told["worker"], told["time"], told["step"])
                 for told in list(self._told)
-                if "fault" in told and told["time"] >= since and told["worker"] in workers]
+                if "fault" in told and told["time"] >= since and told["worker"] in workers
+                and key in (None, told["plan"])]
 
-    def marks(self, since, numbers, plan):
+    def marks(self, since, numbers, plan, key):
         """Return the events of faults since then.
 
         Parameters
@@ -100,10 +104,12 @@ class Health:
         numbers : dict
             {worker's address: its number}
         plan : FaultPlan
+        key : str
+            What its workers announce with each fault.
         """
         injected = [("injected", numbers[worker], when, when, -1, 0, step,
                      repr(plan.faults[position]))
-                    for position, worker, when, step in self.struck(since, numbers)]
+                    for position, worker, when, step in self.struck(since, numbers, key)]
         suspected = [("suspected", numbers[told["suspected"]], told["time"], told["time"], -1, 0,
                       -1, "it has stopped") for told in list(self._told)
                      if told.get("suspected") in numbers and told["time"] >= since]

@@ -21,6 +21,8 @@ import threading
 import time
 from typing import NamedTuple
 
+import numpy as np
+
 from labkit.errors import ShardLost
 from labkit.faults import (
     Crash,
@@ -87,11 +89,14 @@ def kill():
 
 
 def exhaust():
-    """Ask for memory until there is none; the limit turns that into MemoryError."""
+    """Ask for memory until there is none; the limit turns that into MemoryError.
+
+    What is asked for and not used takes no memory of the machine.
+    """
     taken = []
     try:
         while True:
-            taken.append(bytearray(64 * 2**20))
+            taken.append(np.empty(64 * 2**20, np.uint8))
     finally:
         taken.clear()                    # the error's traceback would keep it
 

@@ -245,7 +245,7 @@ class PeerRun:
             if outcome.cause == "shard":
                 self._forget_parts(self.members[outcome.rank])
         struck = {position: when for position, _, when, _ in
-                  self.world.health.struck(self.began, self.at)}
+                  self.world.health.struck(self.began, self.at, self.options.plan_key)}
         self.options = self.options._replace(
             members=tuple(sorted(members)), struck=struck, since=self.zero,
             deadline_s=max(1.0, self.until - GRACE_S - time.monotonic()))
@@ -287,7 +287,8 @@ class PeerRun:
         first = [e for i, e in enumerate(confirmed)
                  if not any(e[1] == f[1] and e[2] - f[2] < GRACE_S for f in confirmed[:i])]
         events = [e for e in events + self.marks if e[0] != "confirmed"] + first
-        events += self.world.health.marks(self.began, self.at, self.options.plan)
+        events += self.world.health.marks(self.began, self.at, self.options.plan,
+                                          self.options.plan_key)
         return Run(
             results=results,
             seconds=max(o.end_s for o in outcomes if not o.lost) - self.zero,

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from dask.graph_manipulation import clone
 from distributed import wait
 
 from labkit import sharding, wire
@@ -28,6 +29,11 @@ class Part:
     worker: str = ""
     """Who was given it."""
     checksum: int | None = None
+
+    @property
+    def is_read(self):
+        """Whether its blocks are chunks of a dask array, which a worker reads."""
+        return all(hasattr(block, "dask") for block in self.blocks)
 
 
 def place(client, parts, workers, deadline_s):
@@ -48,8 +54,11 @@ def place(client, parts, workers, deadline_s):
     """
     for part, worker in zip(parts, workers, strict=True):
         where = {"workers": [worker], "allow_other_workers": False}
-        if all(hasattr(block, "dask") for block in part.blocks):     # chunks of a dask array
-            blocks = [client.compute(block, **where) for block in part.blocks]
+        if part.is_read:
+            # Under the names of the first time they would be bound to the worker of that time.
+            again = part.checksum is not None and part.blocks
+            blocks = [client.compute(block, **where)
+                      for block in (clone(*part.blocks) if again else part.blocks)]
         else:
             blocks = client.scatter(part.blocks, workers=[worker], hash=False)
         part.future, part.worker = client.submit(placed, blocks, pure=False, **where), worker

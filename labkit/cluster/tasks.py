@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -31,6 +31,7 @@ from labkit.records import LOST
 from labkit.serial import AGAIN, checked, task_error
 from labkit.sharding import Shards
 
+AHEAD = 2                    # tasks a worker has or waits for, as in Dask's own queue
 TICK_S = 0.05                # how often a map looks for late tasks, and for its scheduler
 
 
@@ -73,6 +74,8 @@ class Tasks:
     keep: int | None = None
     resolve: Any = None
     """Turns an item into what Dask takes; with True, parts of the data are placed anew first."""
+    is_stranded: Any = None
+    """Says of an item whether the worker is gone on which alone its data can be read."""
     cause_of: Any = None
     """Says how a worker's process has ended."""
     injection: Any = None
@@ -85,7 +88,10 @@ class Tasks:
         self.key = f"{self.name}-{secrets.token_hex(4)}"
         self._kept = {}
         self._losses = Counter()         # item -> how often its part of the data was gone
-        self.attempts = [self._submit(number) for number in range(len(self.items))]
+        # Dask gives tasks that are bound to some workers to them at once, busy or not.
+        at_once = AHEAD * len(self.where) if self.where else len(self.items)
+        self._later = deque(range(at_once, len(self.items)))
+        self.attempts = [self._submit(number) for number in range(len(self.items))[:at_once]]
 
     @property
     def futures(self):
@@ -108,10 +114,13 @@ class Tasks:
                     again = self._take(self._by_tell[next(coming)])
                     if len(self.answers) > before:
                         done()
+                        again = self._next()
                     if again is not None:
                         coming.add(again.tell)
                     continue
                 look()
+                for attempt in self._free_stranded():
+                    coming.add(attempt.tell)
                 if time.monotonic() > until:
                     raise TimeoutError
                 for attempt in self._back_up(backup, workers) if backup else ():
@@ -218,11 +227,7 @@ class Tasks:
             return None
         answer = self._answer_of(attempt)
         if answer is None and self._losses[number] < TRIES:
-            self._losses[number] += 1
-            self.attempts.remove(attempt)
-            self.attempts.append(self._submit(number))
-            self._by_tell[self.attempts[-1].tell] = self.attempts[-1]
-            return self.attempts[-1]
+            return self._again(attempt)
         if answer is None:
             raise ShardLost("The data of a task is lost again and again.", where=f"item {number}",
                             got=f"{TRIES} attempts")
@@ -240,6 +245,33 @@ class Tasks:
                 self.client.cancel([other.run, other.tell], force=True)
         self.attempts = [a for a in self.attempts if a.number != number]
         return None
+
+    def _next(self):
+        """Submit, and return, an attempt at the next task that was held back; None at the end."""
+        return self._known(self._submit(self._later.popleft())) if self._later else None
+
+    def _again(self, attempt):
+        """Submit, and return, an attempt in the place of one whose data was gone."""
+        self._losses[attempt.number] += 1
+        self.attempts.remove(attempt)
+        return self._known(self._submit(attempt.number))
+
+    def _known(self, attempt):
+        self.attempts.append(attempt)
+        self._by_tell[attempt.tell] = attempt
+        return attempt
+
+    def _free_stranded(self):
+        """Submit again, and return, what waits for data that can be read on a dead worker only."""
+        stranded = [a for a in self.attempts if self.is_stranded(self.items[a.number])]
+        if not stranded:
+            return []
+        running = {tuple(key) for keys in self.client.processing().values() for key in keys
+                   if not isinstance(key, str)}
+        stranded = [a for a in stranded if a.run.key not in running and not a.tell.done()
+                    and self._losses[a.number] < TRIES]
+        self.client.cancel([f for a in stranded for f in (a.run, a.tell)], force=True)
+        return [self._again(attempt) for attempt in stranded]
 
     def _answer_of(self, attempt):
         """Return the answer; None if the task's part of the data was gone, so that it has none."""
@@ -289,7 +321,7 @@ def failed_task(error, number, cause_of):
 def run_task(code, item, keep=None, injection=None):
     """Run one task of `map`; return its Answer."""
     if injection is not None:
-        inject.strike_task(injection, Announcer())
+        inject.strike_task(injection, Announcer(injection.key))
     if isinstance(item, tuple):          # perhaps of zipped shards
         item = tuple(map(_value, item))
     item = _value(item)

@@ -117,8 +117,11 @@ class ClusterWorld(World):
 
     @property
     def dashboard(self):
-        """The address of Dask's dashboard."""
-        return self.client.dashboard_link
+        """The address of Dask's dashboard; None where the scheduler was started without one."""
+        try:
+            return self.client.dashboard_link
+        except KeyError:
+            return None
 
     def _watch(self, hang_s):
         """Have nannies end workers that stand still."""
@@ -141,9 +144,6 @@ class ClusterWorld(World):
                         checksums=self.checksums, hang_s=self.hang_s)
         return ClusterWorld(self.client.scheduler.address, **settings | changes)
 
-    def __exit__(self, *exc_info):
-        self.close()
-
     def __repr__(self):
         return f"<labkit.cluster: {self.workers} workers at {self.client.scheduler.address}>"
 
@@ -156,7 +156,7 @@ class ClusterWorld(World):
         code = pickled(program)
         job = secrets.token_hex(8) if elastic or checkpoints is not None else ""
         options = Options(self.deadline_s, record, self.transport, self.checksums, plan=plan,
-                          job=job, checkpoints=checkpoints)
+                          plan_key=secrets.token_hex(4), job=job, checkpoints=checkpoints)
         with self._exclusive():
             self._choose(self._survey())
             self._bring_home(*shards)
@@ -185,18 +185,20 @@ class ClusterWorld(World):
             where = self._workers if len(survey) > self.workers else None
             began = time.time()
             numbers = {worker: number for number, worker in enumerate(self._workers)}
-            injection = Injection(secrets.token_hex(4), numbers, plan, began) if plan else None
+            key = secrets.token_hex(4)
+            injection = Injection(key, numbers, plan, began) if plan else None
             tasks = Tasks(self.client, task_name(task), code, items, where, keep, self._item,
-                          self.health.cause, injection)
+                          self._is_stranded, self.health.cause, injection)
             try:
                 self._finish(tasks, backup)
+                ended = time.time()
             except BaseException:
                 self._cancel(tasks.futures)
                 self.health.check_scheduler()
                 raise
             finally:
                 if plan:
-                    self._on_workers(stop_task_faults, injection.key)
+                    self._on_workers(stop_task_faults, key)
         answers = [tasks.answers[number] for number in range(len(items))]
         deaths = {w: d for w, d in self.health.gone.items() if w in numbers and d.time >= began}
         for worker in {answer.worker for answer in answers} - numbers.keys():
@@ -204,11 +206,11 @@ class ClusterWorld(World):
             numbers[worker] = dead[0] if dead else -1
         returned = answers if keep is None else []
         events = tasks.events(numbers, began, deaths) if record else []
-        marks = self.health.marks(began, numbers, plan) + tasks.marks(numbers, deaths)
+        marks = self.health.marks(began, numbers, plan, key) + tasks.marks(numbers, deaths)
         events += [(kind, rank, begin - began, end - began, *rest)
                    for kind, rank, begin, end, *rest in marks]
         return self._made(Run(
-            tasks.results(self.deadline_s), time.time() - began, len(returned),
+            tasks.results(self.deadline_s), ended - began, len(returned),
             sum(answer.nbytes for answer in returned), Events(events), world=self._info()))
 
     def _item(self, item, anew=False):
@@ -220,6 +222,14 @@ class ClusterWorld(World):
         if anew and item.future.status != "finished":
             item.future = None
         return self._future(item)
+
+    def _is_stranded(self, item):
+        """Say whether an item waits for a chunk of a dask array on a worker that is gone.
+
+        Dask would read the chunk again on that worker only. (It knows nothing of where other data
+        came from, and tells at once that it is lost.)
+        """
+        return any(part.is_read and part.worker in self.health.gone for part in _parts_of(item))
 
     def _finish(self, tasks, backup):
         try:
@@ -251,9 +261,10 @@ class ClusterWorld(World):
         """Place each part with the worker of its number again, if it was with others meanwhile."""
         for one in shards:
             if isinstance(one, Shards) and len(one) == self.workers:
-                for part, worker in zip(one.parts, self._workers):
-                    if isinstance(part, Part) and part.worker != worker:
-                        self._place_again(part, worker)
+                for item, worker in zip(one.parts, self._workers):
+                    for part in _parts_of(item):
+                        if part.worker != worker:
+                            self._place_again(part, worker)
 
     def _future(self, part, worker=None):
         """Return a part's future; if its worker is gone, place the part anew, with `worker`."""
@@ -389,6 +400,12 @@ class ClusterWorld(World):
     def _release(self, lock):
         if self.health.is_connected:
             lock.release()
+
+
+def _parts_of(item):
+    """Return the parts in an item, which may be a tuple of some (of zipped shards) or hold none."""
+    return [part for part in (item if isinstance(item, tuple) else (item,))
+            if isinstance(part, Part)]
 
 
 @contextlib.contextmanager
