@@ -302,3 +302,13 @@ def test_recovery_in_words_has_no_times_of_a_real_run():
     assert "Worker 2 is lost: confirmed, made good." in words
     assert "Crash(worker=2)" in words
     assert not any(number in words for number in ("0.25", "250 ms", "5.5", "3.5", "9"))
+
+
+def test_of_many_losses_the_description_gives_the_number():
+    marks = [(kind, rank, at_s, at_s, -1, 0, -1, label) for rank in range(11)
+             for kind, at_s, label in (("injected", 1.0, f"Crash(worker={rank})"),
+                                       ("confirmed", 1.5, ""))]
+    tasks = [("task", 11, at_s, at_s + 1, -1, 0, -1, f"f {at_s}") for at_s in range(4)]
+    text = plots.describe_recovery(Run([None] * 4, 4.0, 0, 0, Events(tasks + marks)))
+    assert "11 workers are lost." in text
+    assert text.count("Injected") == 1 and len(text) < 1_000

@@ -437,6 +437,14 @@ def test_numbers_of_different_magnitude_have_a_logarithmic_axis():
     assert plots.prediction_first(-11.0, 1.0, 1.0, "", "?").get_xscale() == "linear"
 
 
+def test_a_simulated_number_is_not_called_measured():
+    ax = plots.prediction_first(2.0, 1.2, 1.0, "s", "How long?", simulated=True)
+    assert [text.get_text() for text in ax.get_yticklabels()] == [
+        "your prediction", "model", "simulated"]
+    assert "simulated" in plots.describe(ax) and "measured" not in plots.describe(ax)
+    assert ax.texts[1].get_text() == "1.2 s  (1.2 times too high)"
+
+
 def test_what_is_not_known_yet_has_an_empty_row():
     ax = plots.prediction_first(2.0, None, None, "s", "How long?")
     assert [text.get_text() for text in ax.texts] == ["2 s", "not known yet", "not known yet"]
@@ -445,7 +453,7 @@ def test_what_is_not_known_yet_has_an_empty_row():
 
 
 @pytest.mark.parametrize(("value", "words"), [
-    (1.0, "as measured"), (3.0, "3 times too high"), (0.25, "4 times too low"),
+    (1.0, "the same"), (3.0, "3 times too high"), (0.25, "4 times too low"),
     (-1.0, "of another sign"), (0.0, "none of it"), (12345.0, "12,300 times too high")])
 def test_the_factor_to_the_measured_number_in_words(value, words):
     assert factor(value, 1.0) == words

@@ -24,7 +24,7 @@ ROWS = {"your prediction": (style.PURPLE, "D"), "model": (style.BLUE, "s"),
 FAR = 10                     # largest / smallest: beyond it an axis is logarithmic
 
 
-def prediction_first(guess, model, measured, unit=None, question=None, ax=None):
+def prediction_first(guess, model, measured, unit=None, question=None, simulated=False, ax=None):
     """Draw a learner's prediction, the model's and the measured number on one axis.
 
     Parameters
@@ -37,6 +37,8 @@ def prediction_first(guess, model, measured, unit=None, question=None, ax=None):
         "s", "B", ...; "" for a count or a ratio. By default the Guess's.
     question : str, optional
         What was asked: the title. By default the Guess's.
+    simulated : bool
+        Whether the third number comes from a simulated run: it is called so then.
     ax : Axes, optional
 
     Returns
@@ -50,7 +52,7 @@ def prediction_first(guess, model, measured, unit=None, question=None, ax=None):
     ConfigurationError
         If none of the three is a number.
     """
-    names = list(ROWS)
+    names = [*list(ROWS)[:2], "simulated" if simulated else "measured"]
     if isinstance(guess, Guess):
         unit = guess.unit if unit is None else unit
         question = guess.question if question is None else question
@@ -80,7 +82,7 @@ def _draw_number(ax, number, name, value, measured, unit):
     ax.plot(value, number, marker=marker, color=colour, markeredgecolor="black", linestyle="none",
             markersize=16 if marker == "*" else 10, label=name, clip_on=False)
     text = f"{style.rounded(value, unit) if unit else f'{value:,.4g}'}"
-    if name != "measured" and measured:
+    if number < 2 and measured:
         text += f"  ({factor(value, measured)})"
     # At the right edge, in a column: beside the markers they might leave the axes.
     ax.annotate(text, (1.02, number), xycoords=ax.get_yaxis_transform(), va="center")
@@ -90,7 +92,7 @@ def factor(value, measured):
     """Return how many times the measured number another one is, in words."""
     ratio = value / measured
     if ratio < 0 or 0.995 <= ratio < 1.005:
-        return "of another sign" if ratio < 0 else "as measured"
+        return "of another sign" if ratio < 0 else "the same"
     if ratio == 0:
         return "none of it"
     if ratio > 1:

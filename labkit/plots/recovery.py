@@ -26,12 +26,13 @@ from labkit.plots import scales, style
 from labkit.plots.marks import MARKS, workers_of
 from labkit.plots.marks import handles as mark_handles
 from labkit.plots.throughput import bin_edges, finished, rates, unit
-from labkit.plots.words import tell
+from labkit.plots.words import listed, tell
 
 LANES = dict(zip(MARKS, (0.96, 0.89, 0.82, 0.75)))         # heights of the marks in the axes
 TALLEST = 0.69               # of the throughput, in the axes: below the lowest lane
 CLOSE = 0.05                 # of the width: marks closer than that share one text ...
 TOUCHING = 0.008             # ... and closer than that one line
+MANY_LOSSES = 4              # losses beyond this are counted, not told, in the description
 MANY_WORKERS = 4             # numbers beyond this become a count
 
 
@@ -174,9 +175,11 @@ def describe_recovery(run, baseline=None):
         again = sum(repeated for *_, repeated in spans)
         words.append(f"It finishes {len(spans)} {what}, {again} of them begun again after a "
                      f"loss, in {seconds(run.seconds)} of virtual time.")
-    words += [f"Injected: {mark.label}." for mark in run.marks if mark.kind == "injected"]
+    injected = [mark.label for mark in run.marks if mark.kind == "injected"]
+    words += [f"Injected: {listed(injected)}."] * bool(injected)
     words += [_loss_in_words(loss, seconds if run.world.simulated else None)
-              for loss in run.losses]
+              for loss in run.losses[:MANY_LOSSES]]
+    words += [f"{len(run.losses)} workers are lost."] * (len(run.losses) > MANY_LOSSES)
     if baseline is not None:
         words.append("Behind it in grey the run without faults" + (
             f": {seconds(baseline.seconds)}." if baseline.world.simulated else "."))

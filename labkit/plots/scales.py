@@ -44,7 +44,7 @@ def logarithmic(ax, which, unit=""):
     getattr(ax, f"set_{which}scale")("log")
     axis, (low, high) = getattr(ax, f"{which}axis"), getattr(ax, f"get_{which}lim")()
     decades = math.log10(high / low)
-    if decades > 1.4:
+    if decades > 2.1:
         axis.set_major_locator(LogLocator(numticks=6))
     elif decades > 0.8:
         axis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=20))
