@@ -21,6 +21,7 @@ from labkit.faults import (
     Pause,
     Pending,
     Slow,
+    mystery,
     random_plan,
 )
 from labkit.network import Machine, Network
@@ -69,6 +70,57 @@ def test_random_plans_are_the_same_for_the_same_seed():
     assert plans[0].faults == plans[1].faults
     assert plans[0].faults != random_plan(5, 20, 10, kinds, seed=2).faults
     plans[0].check(5)
+
+
+def answers(plan):
+    return [(type(fault).__name__, getattr(fault, "worker", None) if isinstance(fault, Slow)
+             else fault.link[::-1]) for fault in plan.faults]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_mystery_is_solved_by_all_its_causes_and_by_nothing_else(seed):
+    plan = mystery(seed, workers=8, n_faults=2)
+    assert plan.faults == mystery(seed, workers=8, n_faults=2).faults
+    first, second = answers(plan)
+    assert plan.is_solved_by(first, second) and plan.is_solved_by(second, first)
+    assert not plan.is_solved_by(first) and not plan.is_solved_by(first, first)
+    assert not plan.is_solved_by(first, (second[0], (8, 9)))
+    assert not plan.is_solved_by(first, ("Pause", second[1]))
+
+
+def test_a_mystery_does_not_tell():
+    plan = mystery(5, workers=8)
+    assert repr(plan) == "Mystery(1 fault, seed=5)"
+    assert not any(word in repr(plan) for word in ("Slow", "Delay", "Drop"))
+
+
+def test_a_mystery_strikes_links_that_are_used_and_no_worker_twice():
+    ring = [(rank, (rank + 1) % 8) for rank in range(8)]
+    struck, kinds = set(), set()
+    for seed in range(60):
+        plan = mystery(seed, workers=8, links=ring, n_faults=3)
+        plan.check(8)
+        ranks = [rank for fault in plan.faults
+                 for rank in ([fault.worker] if isinstance(fault, Slow) else fault.link)]
+        assert len(set(ranks)) == len(ranks) == 5
+        assert all(fault.link in ring for fault in plan.faults if not isinstance(fault, Slow))
+        struck |= set(ranks)
+        kinds.add(type(mystery(seed, workers=8).faults[0]))
+    assert struck == set(range(8)) and kinds == {Slow, Delay, Drop}
+
+
+@pytest.mark.parametrize("how", [
+    dict(workers=8, n_faults=4), dict(workers=8, kinds=[Crash]), dict(workers=8, n_faults=0),
+    dict(workers=1, kinds=[Delay]), dict(workers=2, n_faults=3)])
+def test_a_mystery_that_cannot_be_says_why(how):
+    with pytest.raises(ConfigurationError, match="mystery|no worker left"):
+        mystery(0, **how)
+
+
+@pytest.mark.parametrize("answer", ["Slow", ("Slow",), ("Slow", "three"), None])
+def test_what_is_no_answer_to_a_mystery_is_said(answer):
+    with pytest.raises(ConfigurationError, match="no answer"):
+        mystery(0, workers=4).is_solved_by(answer)
 
 
 @pytest.mark.parametrize("kind", ["run", "map"])

@@ -26,7 +26,9 @@ from labkit.faults.kinds import (
     Pause,
     Slow,
 )
+from labkit.faults.mystery import Mystery, mystery
 from labkit.faults.plan import FaultPlan, Pending, check_plan, random_plan
 
 __all__ = ["Corrupt", "Crash", "Delay", "Drop", "Exhaust", "Fault", "FaultPlan", "FillDisk",
-           "LoseShard", "Partition", "Pause", "Pending", "Slow", "check_plan", "random_plan"]
+           "LoseShard", "Mystery", "Partition", "Pause", "Pending", "Slow", "check_plan", "mystery",
+           "random_plan"]
