@@ -34,7 +34,21 @@ COMPILE = "$(PY)" -m uv pip compile pyproject.toml --quiet --universal --python-
 # and costs 3 CPU seconds at every start of a notebook.
 LEAVE_OUT = --no-emit-package rfc3987-syntax --no-emit-package lark
 
-.PHONY: help lab test test-slow chaos browser lessons store bench peers doctor lock frameworks clean clean-all FORCE
+# What stands in none of the files before it: the packages that an extra adds.
+ADDED = grep -vxF -f requirements.lock
+
+# $(call menus,enable or disable,more server extensions,more lab extensions)
+define menus
+for part in formgrader validate_assignment assignment_list course_list; do \
+	parts="$$parts nbgrader.server_extensions.$$part"; done; \
+for part in $$parts $(2); do "$(PY)" -m jupyter_server.extension.serverextension $(1) \
+	--sys-prefix --log-level=ERROR $$part || exit 1; done; \
+"$(PY)" -m jupyterlab.labextensions $(1) --level=sys_prefix --log-level=ERROR \
+	@jupyter/nbgrader $(3)
+endef
+
+.PHONY: help lab test test-slow chaos browser lessons store student slides bench peers doctor lock \
+	frameworks grading teacher learner slide-files extras clean clean-all FORCE
 
 help:
 	@echo "make lab        open JupyterLab on the first lesson"
@@ -44,6 +58,9 @@ help:
 	@echo "make browser    the tests that drive JupyterLab in Chromium"
 	@echo "make lessons    run every lesson headless, HTML under build/lessons"
 	@echo "make store      run lessons and store their outputs in the notebooks"
+	@echo "make student    the lessons without solutions, under build/student"
+	@echo "make slides     the lessons as slides that need no network, under build/slides"
+	@echo "make grading    install nbgrader; make teacher: with its menus in JupyterLab"
 	@echo "make bench      run the benchmarks, against the peers that make peers has installed"
 	@echo "make doctor     check this machine: OK or what to do"
 	@echo "make lock       renew the lock files (LOCK_ARGS=--upgrade for newer versions)"
@@ -52,13 +69,14 @@ help:
 lab: $(READY)
 	exec "$(PY)" -m jupyterlab --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb $(LAB_ARGS)
 
-test: $(READY) frameworks
+test: $(READY) extras
 	"$(PY)" -m ruff check .
-	"$(PY)" -m pytest -m "not slow" tests
+	"$(PY)" -m pytest -m "not slow and not student" tests
+	"$(PY)" -m pytest -m student -n 2 --dist worksteal tests
 	"$(PY)" -m pytest --nbval --nbval-current-env --nbval-cell-timeout=120 \
 		-n 2 --dist loadfile notebooks
 
-test-slow: $(READY) frameworks
+test-slow: $(READY) extras
 	"$(PY)" -m pytest -m slow --timeout=1800 tests
 
 chaos: $(READY)
@@ -74,6 +92,12 @@ lessons: $(READY)
 
 store: $(READY)
 	@"$(PY)" -m labkit lessons --store $(LESSONS)
+
+student: $(READY)
+	@"$(PY)" -m labkit student $(LESSONS)
+
+slides: $(READY) slide-files
+	@"$(PY)" -m labkit slides $(LESSONS)
 
 bench: $(READY)
 	@for script in $(filter-out benchmarks/bench.py,$(wildcard benchmarks/*.py)); do \
@@ -97,6 +121,16 @@ lock: $(READY)
 	@echo "# On top of requirements.lock, where there is Java; written by: make lock" \
 		> requirements-frameworks.lock
 	grep -E "^(pyspark|py4j)==" build/frameworks.txt >> requirements-frameworks.lock
+	$(COMPILE) $(LEAVE_OUT) --extra grading --constraint requirements.lock --no-annotate \
+		--no-header --output-file build/grading.txt
+	@echo "# On top of requirements.lock, for teachers; written by: make lock" \
+		> requirements-grading.lock
+	$(ADDED) build/grading.txt >> requirements-grading.lock
+	$(COMPILE) --extra slides --constraint requirements.lock --no-annotate --no-header \
+		--output-file build/slides.txt
+	@echo "# On top of requirements.lock, for slides; written by: make lock" \
+		> requirements-slides.lock
+	grep -E "^(latex2mathml|sphinx-revealjs)==" build/slides.txt >> requirements-slides.lock
 
 clean:
 	rm -rf build dist .pytest_cache .ruff_cache .hypothesis .ipynb_checkpoints */.ipynb_checkpoints
@@ -128,7 +162,34 @@ frameworks: $(READY)
 	@if java -version 2>&1 | grep -qE 'version "(1[7-9]|[2-9][0-9])'; \
 	then $(MAKE) -s "$(VENV)/.labkit-frameworks"; \
 	else echo "No Java 17 or newer: the comparisons with Spark are skipped"; fi
+
+# Learners get a JupyterLab without nbgrader's menus: make teacher enables them.
+$(VENV)/.labkit-grading: $(READY) requirements-grading.lock
+	@echo "Installing nbgrader (about 50 MB, once)"
+	@$(PIP) --retries 1 --compile -r requirements-grading.lock
+	@$(call menus,disable,notebook,@jupyter-notebook/lab-extension)
+	@touch "$@"
+
+$(VENV)/.labkit-slides: $(READY) requirements-slides.lock
+	@echo "Installing reveal.js for the slides (about 6 MB, once)"
+	@$(PIP) --retries 1 --compile -r requirements-slides.lock
+	@touch "$@"
+
+grading: $(VENV)/.labkit-grading
+
+teacher: grading
+	@$(call menus,enable)
+	@echo "JupyterLab now has nbgrader's menus. To hide them: make learner"
+
+learner: grading
+	@$(call menus,disable)
+
+slide-files: $(VENV)/.labkit-slides
+
+extras: frameworks
+	@$(MAKE) -s grading || echo "nbgrader could not be installed: its tests are skipped"
+	@$(MAKE) -s slide-files || echo "reveal.js could not be installed: its tests are skipped"
 else
-frameworks:
-	@echo "Active environment: Spark is compared only if pyspark is in it"
+frameworks grading teacher learner slide-files extras:
+	@echo "Active environment: Spark, nbgrader and slides are tested only if they are in it"
 endif

@@ -1,4 +1,8 @@
-"""``python -m labkit doctor`` checks the machine, ``python -m labkit lessons`` runs the lessons."""
+"""The command line of labkit.
+
+``python -m labkit doctor`` checks the machine, ``lessons`` runs the lessons, ``student`` writes
+them without their solutions, ``slides`` as slides.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,12 @@ def main(argv=None):
     lessons = commands.add_parser("lessons", help="run lessons headless, HTML under build/lessons")
     lessons.add_argument("names", nargs="*", help="names of lessons; all when left out")
     lessons.add_argument("--store", action="store_true", help="keep outputs in the notebooks too")
+    student = commands.add_parser("student", help="write lessons without their solutions")
+    slides = commands.add_parser("slides", help="write lessons as slides that need no network")
+    for command in (student, slides):
+        command.add_argument("names", nargs="*", help="names of lessons; all when left out")
+        command.add_argument("--out", default=f"build/{command.prog.split()[-1]}", metavar="FOLDER",
+                             help="where to write them (%(default)s)")
     args = parser.parse_args(argv)
     try:
         return run(args)
@@ -30,6 +40,16 @@ def run(args):
         from labkit import doctor
 
         return doctor.report(doctor.examine())
+    if args.command == "student":
+        from labkit import student
+
+        student.write_students(args.names, build=args.out)
+        return 0
+    if args.command == "slides":
+        from labkit import slides
+
+        slides.write_slides(args.names, build=args.out)
+        return 0
     from labkit import lessons
 
     return lessons.run_lessons(args.names, store=args.store)

@@ -52,6 +52,14 @@ def test_the_frameworks_lock_satisfies_pyproject(text):
     assert lock[needed.name][0] in needed.specifier
 
 
+@pytest.mark.parametrize("extra", ["grading", "slides"])
+def test_the_lock_of_an_extra_satisfies_pyproject_and_adds_to_the_other(extra):
+    lock = pins(f"requirements-{extra}.lock")
+    for needed in map(Requirement, EXTRAS[extra]):
+        assert lock[canonicalize_name(needed.name)][0] in needed.specifier
+    assert not set(lock) & (set(pins("requirements.lock")) | {"rfc3987-syntax", "lark"})
+
+
 @pytest.mark.parametrize("text", PROJECT["dependencies"] + EXTRAS["dev"])
 def test_conda_asks_for_what_pyproject_asks(text):
     needed = Requirement(text)
@@ -67,7 +75,7 @@ def test_conda_asks_for_nothing_else():
     assert for_pip == ["-e ."]
 
 
-@pytest.mark.parametrize("file_name", ["requirements.lock", "requirements-frameworks.lock"])
+@pytest.mark.parametrize("file_name", sorted(path.name for path in ROOT.glob("*.lock")))
 def test_locks_hold_no_addresses(file_name):
     text = (ROOT / file_name).read_text()
     assert not re.search(r"://|@|^-|file:", text, re.MULTILINE)

@@ -15,7 +15,7 @@ FLOORS = [
     {"cluster", "simulate"},
     {"models", "learning", "measuring"},
     {"plots", "checking", "guess", "replaying", "slider", "watching"},
-    {"doctor", "lessons", "__init__", "__main__"},
+    {"doctor", "lessons", "slides", "student", "__init__", "__main__"},
 ]
 FLOOR = {module: number for number, floor in enumerate(FLOORS) for module in floor}
 FILES = sorted(PACKAGE.rglob("*.py"))
