@@ -203,7 +203,7 @@ class World(abc.ABC):
 
     def close(self):
         """End what this world has started: nothing, if all of it is in this process."""
-        return None
+        return
 
     def __exit__(self, *exc_info):
         self.close()
