@@ -21,10 +21,10 @@ class Mistake(NamedTuple):
 
 
 MISTAKES = [
-    Mistake("00_start_here", "test-mean", "divides by the length of its own part", """\
+    Mistake("00_start_here", "test-mean", "takes the mean of the means", """\
 def mean(me, part):
-    return me.allreduce(part.sum()) / len(part)
-""", "The values of peers 0 and 1 are counted twice in peer 0's result."),
+    return me.allreduce(part.mean()) / me.size
+""", "Peer 0 returns -0.3586, expected -0.558."),
     Mistake("00_start_here", "test-parcel", "lets every peer receive first", """\
 def parcel(me):
     received = me.recv((me.rank - 1) % me.size)
