@@ -312,3 +312,14 @@ def test_of_many_losses_the_description_gives_the_number():
     text = plots.describe_recovery(Run([None] * 4, 4.0, 0, 0, Events(tasks + marks)))
     assert "11 workers are lost." in text
     assert text.count("Injected") == 1 and len(text) < 1_000
+
+
+def test_losses_that_overlap_are_shaded_once():
+    marks = [(kind, rank, at_s, at_s, -1, 0, -1, "") for rank, began_s, ended_s in (
+        (0, 1.0, 3.0), (1, 2.0, 4.0), (2, 6.0, 7.0)) for kind, at_s in (
+        ("injected", began_s), ("confirmed", began_s), ("recovered", ended_s))]
+    tasks = [("task", 3, at_s, at_s + 1, -1, 0, -1, f"f {at_s}") for at_s in range(8)]
+    ax = plots.recovery(Run([None] * 8, 8.0, 0, 0, Events(tasks + marks)))
+    spans = [patch.get_extents().transformed(ax.transData.inverted()) for patch in ax.patches
+             if patch.get_alpha() == 0.2]
+    assert [(round(box.x0, 6), round(box.x1, 6)) for box in spans] == [(1.0, 4.0), (6.0, 7.0)]

@@ -68,14 +68,25 @@ def recovery(run, baseline=None, ax=None, bins=40):
     tops = [_draw_throughput(ax, run, end_s, bins)]
     if baseline is not None:
         tops.append(_draw_baseline(ax, baseline, end_s, bins))
-    for loss in run.losses:
-        if not math.isnan(loss.injected_s + loss.recovered_s):
-            ax.axvspan(loss.injected_s, loss.recovered_s, color=style.ORANGE, alpha=0.2,
-                       linewidth=0, zorder=0)
+    for begin_s, end_of_it_s in _struck(run):
+        ax.axvspan(begin_s, end_of_it_s, color=style.ORANGE, alpha=0.2, linewidth=0, zorder=0)
     ax.set_xlim(0, end_s)
     _draw_marks(ax, run, end_s)
     _finish(ax, runs, max(tops))
     return tell(ax, describe_recovery(run, baseline))
+
+
+def _struck(run):
+    """Return the spans (begin, end) in which somebody was struck and not yet recovered."""
+    spans = []
+    for loss in sorted(run.losses, key=lambda loss: loss.injected_s):
+        if math.isnan(loss.injected_s + loss.recovered_s):
+            continue
+        if spans and loss.injected_s <= spans[-1][1]:
+            spans[-1][1] = max(spans[-1][1], loss.recovered_s)
+        else:
+            spans.append([loss.injected_s, loss.recovered_s])
+    return spans
 
 
 def _draw_throughput(ax, run, longest_s, bins):

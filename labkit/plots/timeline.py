@@ -85,7 +85,9 @@ def _draw_tasks(ax, run, start_s, end_s):
     for rank, spans in noted.get("lost", {}).items():
         style.bars(ax, _within(spans, start_s, end_s), rank, height, facecolor="white",
                    edgecolor=style.VERMILLION, hatch="////", linewidth=1)
-    shown = [Patch(color=TASKS[0], label="a task"), Patch(color=TASKS[1], label="the next task")]
+    most = max(map(len, noted.get("task", {}).values()), default=0)
+    shown = [Patch(color=colour, label=name)
+             for colour, name in zip(TASKS, ("a task", "the next task")[:most])]
     lost = Patch(facecolor="white", edgecolor=style.VERMILLION, hatch="////",
                  label="lost with its worker")
     return shown + [lost] * ("lost" in noted)
