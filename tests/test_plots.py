@@ -74,6 +74,8 @@ def test_both_panels_of_convergence_in_one_call():
     assert left.get_legend() is None
     assert legend(right) == ["a", "b"]
     assert (left.get_xlabel(), right.get_xlabel()) == ("evaluation of the objective", "time")
+    ax = plots.convergence({"a": [2.0, 1.0]}, entry="step of all")
+    assert ax.get_xlabel() == "step of all" and "by step, for a" in plots.describe(ax)
 
 
 def test_convergence_marks_faults_on_the_curve_and_says_virtual():

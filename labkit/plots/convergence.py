@@ -17,13 +17,14 @@ from labkit.plots.marks import MARKS, handles, in_words
 from labkit.plots.words import listed, tell
 
 
-def convergence(histories, ax=None, seconds=None, best=None, both=False, runs=None):
+def convergence(histories, ax=None, seconds=None, best=None, both=False, runs=None,
+                entry="evaluation of the objective"):
     """Draw how far each loss is above the best one, evaluation by evaluation.
 
     Parameters
     ----------
     histories : dict of str to sequence of float
-        The loss in nats a row, one entry a step.
+        The loss in nats a row, one after each `entry`.
     ax : Axes, or a pair of them with `both`; optional
     seconds : dict of str to sequence of float, optional
         When each entry was known, in seconds since the start of its run; then the horizontal
@@ -34,6 +35,8 @@ def convergence(histories, ax=None, seconds=None, best=None, both=False, runs=No
         Whether to draw both side by side: by evaluation and by second.
     runs : dict of str to Run, optional
         Which run each comes from: says whether the time is virtual, and marks the faults.
+    entry : str
+        What lies between two losses, for the axis: "step".
 
     Returns
     -------
@@ -50,18 +53,18 @@ def convergence(histories, ax=None, seconds=None, best=None, both=False, runs=No
     clock = "time" if runs is None else style.clock(runs.values())
     if both:
         left, right = style.two_axes(ax, width=10.0, height=3.4, sharey=True)
-        _draw(left, histories, None, best, {}, clock)
+        _draw(left, histories, None, best, {}, entry)
         _draw(right, histories, seconds, best, runs or {}, clock)
         right.set_ylabel("")
         axes = left, right
     else:
         axes = (style.axes(ax),)
-        _draw(axes[0], histories, seconds, best, runs or {}, clock)
+        _draw(axes[0], histories, seconds, best, runs or {}, entry if seconds is None else clock)
     style.legend(axes[-1], axes[-1].get_legend_handles_labels()[0] + (
         handles([mark for run in (runs or {}).values() for mark in run.marks], lines=False)
         if seconds is not None else []))
-    by = "evaluation and, beside it, by " + clock if both else (
-        "evaluation" if seconds is None else clock)
+    short = entry.split()[0]
+    by = f"{short} and, beside it, by {clock}" if both else short if seconds is None else clock
     tell(axes[0], f"Loss above the best, on a logarithmic axis, by {by}, for {listed(histories)}.",
          *(in_words(run) for run in (runs or {}).values()))
     return axes if both else axes[0]
@@ -78,7 +81,7 @@ def _check(histories, seconds, both):
                                      expected=f"{len(history)} times", got=len(seconds[name]))
 
 
-def _draw(ax, histories, seconds, best, runs, clock):
+def _draw(ax, histories, seconds, best, runs, by):
     for number, (name, history) in enumerate(histories.items()):
         above = np.maximum(np.asarray(history, float) - best, 0.0)
         x = np.arange(len(above)) if seconds is None else np.asarray(seconds[name], float)
@@ -93,10 +96,9 @@ def _draw(ax, histories, seconds, best, runs, clock):
     ax.set_ylabel("loss above the best (nats a row)")
     if seconds is None:
         ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-        ax.set_xlabel("evaluation of the objective")
     else:
         scales.logarithmic(ax, "x", "s")
-        ax.set_xlabel(clock)
+    ax.set_xlabel(by)
 
 
 def _mark_faults(ax, run, x, above):
