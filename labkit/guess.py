@@ -3,6 +3,7 @@
     guess = labkit.predict_first("How long will four workers take?", unit="s", stored=1.5)
     ...
     plots.prediction_first(guess, model=..., measured=...)
+    print(f"predicted: {guess:g} s")
 
 In a notebook a field asks for it, and nothing waits: whoever runs all cells at once has no
 prediction, and the figure says so. Where nobody is there to answer, a stored answer stands in.
@@ -51,6 +52,12 @@ class Guess:
             raise ConfigurationError("A prediction is a number.", got=repr(value),
                                      expected=f"a number of {self.unit or 'something'}")
         self.value, self.stored = number, False
+
+    def __format__(self, spec):
+        """Write the value into a sentence, as ``f"predicted: {guess:g}"``; it may be missing."""
+        if not spec:
+            return str(self)
+        return "nothing" if self.value is None else format(self.value, spec)
 
     def __repr__(self):
         if self.value is None:

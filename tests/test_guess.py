@@ -15,6 +15,12 @@ def test_a_stored_answer_stands_in_where_nobody_is(capsys):
     assert capsys.readouterr().out == "How many? No prediction yet.\n"
 
 
+def test_a_sentence_can_hold_a_guess_that_nobody_has_made():
+    assert f"{Guess('How many?', '', 1234.5):,.0f} times" == "1,234 times"
+    assert f"{Guess('How many?', ''):,.0f} times" == "nothing times"
+    assert f"{Guess('How many?', '', 2.0)}" == "How many? 2, your prediction."
+
+
 @pytest.fixture
 def shown(monkeypatch):
     """What a notebook would display."""

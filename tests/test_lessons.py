@@ -162,6 +162,19 @@ def predictions_come_before_figures(notebook):
     return found + [f"{asked} predictions"] * (asked < PREDICTIONS)
 
 
+def predictions_may_be_missing(notebook):
+    """Who runs all cells at once has made none: `value` is None then."""
+    asked, found = set(), []
+    for node in (node for cell in code(notebook) for node in ast.walk(tree(cell))):
+        if isinstance(node, ast.Assign) and "labkit.predict_first(" in ast.unparse(node.value):
+            asked |= {ast.unparse(target) for target in node.targets}
+    for node in (node for cell in code(notebook) for node in ast.walk(tree(cell))):
+        if isinstance(node, ast.Attribute) and node.attr == "value" and \
+                ast.unparse(node.value) in asked:
+            found.append(f"{ast.unparse(node)}: write {{{ast.unparse(node.value)}:g}} instead")
+    return found
+
+
 def a_knob_can_be_turned(notebook):
     found = sum(calls(cell, "labkit.knob") for cell in code(notebook))
     return [] if found == 1 else [f"{found} knobs"]
@@ -276,6 +289,8 @@ BAD = [
     (cells_have_ids, lambda notebook: notebook.update(nbformat_minor=4)),
     (predictions_come_before_figures, with_output("display_data", data={"image/png": "iVBO"})),
     (predictions_come_before_figures, with_cell(5, source="1")),
+    (predictions_may_be_missing, with_cell(
+        5, source='guess = labkit.predict_first("a?")\nprint(f"{guess.value:g}")')),
     (a_knob_can_be_turned, with_cell(7, source="labkit.knob")),
     (a_knob_can_be_turned, with_cell(5, source="labkit.knob()")),
     (exercises_are_enforced, lambda notebook: notebook.cells.pop(-2)),
