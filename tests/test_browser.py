@@ -314,6 +314,8 @@ def test_the_check_itself_finds_a_cell_that_raises(browser, lab, source, name):
     notebook(lab, file_name, "import sys\nx = 1\nprint('a warning', file=sys.stderr)", source, "x")
     with opened(browser, lab, file_name) as page:
         run_all(page)
+        # An error is drawn a moment after its cell has its number.
+        until(page, lambda: len(problems(page, figures=1)) == 3, 20, "an error that is drawn")
         error, left_out, figures = problems(page, figures=1)
     assert name in error
     assert left_out == "1 cells did not run"
