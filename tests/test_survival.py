@@ -115,6 +115,21 @@ def test_a_part_of_a_cluster_takes_tasks_from_a_queue_too(cluster, tmp_path):
     assert sorted(Counter(event.rank for event in run.tasks).values())[0] <= 2
 
 
+def test_a_worker_may_get_the_address_of_a_dead_one(cluster):
+    with cluster.like(workers=2) as two:
+        shards = two.shard(np.arange(6.0))
+        address = two._workers[1]
+        event = {"worker": address, "processing-tasks": [], "lost-computed-tasks": []}
+        two.health._on_event((0, event | {"action": "remove-worker"}))
+        assert address in two.health.gone
+        two.health._on_event((0, event | {"action": "add-worker"}))
+        assert address not in two.health.gone and address in two.health.reborn
+        two.client.cancel([shards.parts[1].future], force=True)       # it went with the dead one
+        two.run(chunk_sum, shards).verify(15.0)
+        assert address in two._workers and not two.health.reborn
+        assert sum(two.map(np.sum, shards).results) == 15.0
+
+
 def test_too_much_memory_is_an_error_and_the_worker_lives():
     with labkit.cluster(workers=2, memory_limit="800MB", deadline_s=60) as world:
         before = pids(world)

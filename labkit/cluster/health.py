@@ -50,6 +50,7 @@ class Health:
 
     def __init__(self, client, stack):
         self.gone = {}                   # address of a worker that has ended -> Death
+        self.reborn = set()              # addresses of workers that have ended, and of others now
         self.has_nannies = False         # who tell how a worker's process has ended
         self._joined = {}                # address of a worker -> its name, and since when
         self.news = threading.Event()    # somebody has come or gone
@@ -73,6 +74,10 @@ class Health:
             self.gone.setdefault(message["worker"], Death(time.time(), *(
                 [key for key in map(tuple, message[kind]) if len(key) == 2]
                 for kind in ("processing-tasks", "lost-computed-tasks"))))
+        elif message.get("action") == "add-worker" and message["worker"] in self.gone:
+            # The system gives a port again, now and then to another worker.
+            self.reborn.add(message["worker"])
+            del self.gone[message["worker"]]
         self.news.set()
 
     def _on_told(self, event):

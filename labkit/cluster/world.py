@@ -268,7 +268,8 @@ class ClusterWorld(World):
 
     def _future(self, part, worker=None):
         """Return a part's future; if its worker is gone, place the part anew, with `worker`."""
-        if part.future is None or part.worker in self.health.gone:
+        if (part.future is None or part.worker in self.health.gone
+                or part.future.status in ("lost", "cancelled")):
             worker = worker or self._workers[self._numbers.get(part.worker, 0)]
             self._place_again(part, worker)
         return part.future
@@ -328,6 +329,8 @@ class ClusterWorld(World):
         self._numbers.update(zip(self._workers, itertools.count()))
 
     def _open_new_hubs(self, workers):
+        while self.health.reborn:
+            self._listens.pop(self.health.reborn.pop(), None)
         new = [worker for worker in workers if worker not in self._listens]
         if new:
             self._open_hubs(new)
